@@ -23,13 +23,13 @@ import bench
 import torch
 
 from lanterna import open_picture, save_picture, shelf
+from lanterna.surfaces.render.dask_engine import DaskEngine
 from lanterna.surfaces.render.folder import Folder
-from lanterna.surfaces.render.local import Local
-from lanterna.surfaces.render.on_dask import OnDask
-from lanterna.surfaces.render.on_ray import OnRay
-from lanterna.surfaces.render.plan import Pictures, originals, variations
-from lanterna.surfaces.render.task import Kit
-from lanterna.surfaces.render.work import work
+from lanterna.surfaces.render.local_engine import LocalEngine
+from lanterna.surfaces.render.plan import PictureRun, open_source, variations
+from lanterna.surfaces.render.ray_engine import RayEngine
+from lanterna.surfaces.render.scheduler import run_tasks
+from lanterna.surfaces.render.task import RenderConfig
 from lanterna.techniques.dream.algorithm import Dream
 
 RECIPE = Dream(layer="block9", steps=4, octaves=2, size=256)
@@ -43,23 +43,23 @@ def main() -> None:
         cat = open_picture(shelf.need("photographs") / "chelsea.png", longest=300)
         for number in range(given.pictures):
             save_picture(cat[:, :, number : number + 256], photos / f"{number:03}.png")
-        begun = originals(photos)
-        coming = list(Pictures(begun, variations(RECIPE, [])).tasks(range(len(begun.names))))
+        begun = open_source(photos)
+        coming = list(PictureRun(begun, variations(RECIPE, [])).tasks(range(len(begun.names))))
         bench.say("one process")
-        peer = alone(kit(cores), coming)
+        peer = alone(config(cores), coming)
         print(f"{cores} cores, {given.pictures} dreams of 256 pixels, torch {torch.__version__}")
         print(f"{'one process, all cores':<28}{peer:7.2f} pictures a second   1.00")
-        one = alone(kit(1), coming)
+        one = alone(config(1), coming)
         print(f"{'one process, one core':<28}{one:7.2f} pictures a second   {one / peer:.2f}")
         for name in given.engines:
             for workers, threads, said in ways(cores):
                 bench.say(f"{name}, {said}")
                 shutil.rmtree(Path(place) / "out", ignore_errors=True)
-                engine = started(name, kit(threads), workers, cores)
+                engine = started(name, config(threads), workers, cores)
                 startup = warm(engine, coming[:workers])
                 folder = Folder(Path(place) / "out", {}, ".png")
                 now = time.perf_counter()
-                summary = work(coming, folder, lambda engine=engine: engine)
+                summary = run_tasks(coming, folder, lambda engine=engine: engine)
                 rate = len(coming) / (time.perf_counter() - now)
                 added = (summary.seconds * workers - summary.working) / len(coming)
                 efficiency = rate / (one * workers)
@@ -75,18 +75,18 @@ def ways(cores: int) -> list[tuple[int, int, str]]:
     return [(1, 1, "one, one core"), (cores, 1, "each a core"), (cores, cores, "each all cores")]
 
 
-def kit(threads: int) -> Kit:
-    return Kit("dream", "dream", ".png", "cpu", threads)
+def config(threads: int) -> RenderConfig:
+    return RenderConfig("dream", "dream", ".png", "cpu", threads)
 
 
-def alone(own: Kit, coming: list) -> float:
+def alone(own: RenderConfig, coming: list) -> float:
     """Pictures a second in one process, measured in a process of its own, as threads are counted once."""
     code = (
         "import sys, time, pickle\n"
-        "from lanterna.surfaces.render.maker import Maker\n"
-        "kit, tasks = pickle.load(sys.stdin.buffer)\n"
-        "maker = Maker(kit); maker(tasks[0]); begun = time.perf_counter()\n"
-        "for task in tasks: maker(task)\n"
+        "from lanterna.surfaces.render.renderer import Renderer\n"
+        "config, tasks = pickle.load(sys.stdin.buffer)\n"
+        "render = Renderer(config); render(tasks[0]); begun = time.perf_counter()\n"
+        "for task in tasks: render(task)\n"
         "print(len(tasks) / (time.perf_counter() - begun))"
     )
     found = subprocess.run(
@@ -96,10 +96,10 @@ def alone(own: Kit, coming: list) -> float:
     return float(found.stdout)
 
 
-def started(name: str, own: Kit, workers: int, cores: int):
+def started(name: str, own: RenderConfig, workers: int, cores: int):
     if name == "local":
-        return Local(own, workers)
-    return (OnRay if name == "ray" else OnDask)(own, workers, None, max(cores, workers * own.threads))
+        return LocalEngine(own, workers)
+    return (RayEngine if name == "ray" else DaskEngine)(own, workers, None, max(cores, workers * own.threads))
 
 
 def warm(engine, coming: list) -> float:

@@ -59,18 +59,19 @@ def measured(manifest: str | None, dreams: int) -> list[float]:
         entries = [json.loads(line) for line in Path(manifest).read_text(encoding="utf-8").splitlines()]
         return [entry["seconds"] for entry in entries if "seconds" in entry]
     bench.say(f"{dreams} dreams, in float32")
+    from lanterna.surfaces.render.render import Renderer
+
     from lanterna import open_picture, shelf
     from lanterna.images.drawing import as_png
     from lanterna.images.recipe import make_recipe_input
-    from lanterna.surfaces.render.maker import Maker
-    from lanterna.surfaces.render.task import Given, Kit, Task
+    from lanterna.surfaces.render.task import Given, RenderConfig, Task
     from lanterna.techniques.dream.algorithm import Dream
 
-    maker = Maker(Kit("dream", "dream", ".png", "cpu", 1))
+    render = Renderer(RenderConfig("dream", "dream", ".png", "cpu", 1))
     data = as_png(open_picture(shelf.need("photographs") / "chelsea.png", longest=384))
     settings = Dream(layer="block9").model_dump(mode="json")
     made = [
-        maker(Task(number, str(number), settings, (Given(make_recipe_input(data), data),)))
+        render(Task(number, str(number), settings, (Given(make_recipe_input(data), data),)))
         for number in range(1 + dreams)
     ]
     return [each.seconds for each in made[1:]]

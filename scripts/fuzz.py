@@ -58,11 +58,11 @@ from lanterna.settings import shelf_folder  # noqa: E402
 from lanterna.shelf import convert  # noqa: E402
 from lanterna.shelf.onnx import read_weights  # noqa: E402
 from lanterna.surfaces.notebook.views import Pad  # noqa: E402
-from lanterna.surfaces.render.folder import MANIFEST, PIECES, Folder, plan_in  # noqa: E402
+from lanterna.surfaces.render.chunks import read_chunks  # noqa: E402
+from lanterna.surfaces.render.folder import CHUNKS, MANIFEST, Folder, read_plan  # noqa: E402
 from lanterna.surfaces.render.folder import PLAN as RENDER_PLAN  # noqa: E402
-from lanterna.surfaces.render.pieces import pieces_of  # noqa: E402
 from lanterna.surfaces.render.plan import Sweep, variations  # noqa: E402
-from lanterna.surfaces.render.task import Made, Task  # noqa: E402
+from lanterna.surfaces.render.task import Rendered, Task  # noqa: E402
 from lanterna.techniques.dream.algorithm import dream  # noqa: E402
 from lanterna.techniques.paint.algorithm import Paint, paint  # noqa: E402
 from lanterna.techniques.paint.painting import open_painting  # noqa: E402
@@ -343,10 +343,10 @@ class Doors:
     def manifest(self, chance: random.Random) -> None:
         """Resume or restart a render in a folder with a damaged manifest or plan."""
         carried = chance.random() < 0.3
-        place, task = WORK / "out", Task(0, f"{PIECES}/00000-to-00001" if carried else "cat", {})
+        place, task = WORK / "out", Task(0, f"{CHUNKS}/00000-to-00001" if carried else "cat", {})
         pieces = {"pieces": [[0, 2, 0], [1, 9, 1]]} if carried else {}
         folder = Folder(place, {"verb": "dream", **pieces}, ".png")
-        folder.keep(task, Made(0, [b"file"] * (2 if carried else 1)))
+        folder.save(task, Rendered(0, [b"file"] * (2 if carried else 1)))
         (WORK / "mine.png").write_bytes(b"mine")
         lines = []
         for _ in range(chance.randint(1, 4)):
@@ -363,12 +363,12 @@ class Doors:
             plan = json.dumps(odd(json.loads(plan), chance)).encode("utf-8", "replace")
         (place / RENDER_PLAN).write_bytes(plan)
         try:
-            for piece in pieces_of(plan_in(place), 9):
+            for piece in read_chunks(read_plan(place), 9):
                 if not 0 <= piece.first < piece.last <= 9:
                     raise AssertionError("a piece is outside of its film")
             again = Folder(place, {"verb": "dream", **pieces}, ".png", force=chance.random() < 0.5)
             again.done(task.name)
-            again.keep(task, Made(0, [b"file"] * (2 if carried else 1)))
+            again.save(task, Rendered(0, [b"file"] * (2 if carried else 1)))
             if not again.done(task.name):
                 raise AssertionError("a saved result is missing")
         finally:
@@ -381,7 +381,7 @@ class Doors:
         text = changed(good.encode(), chance).decode("utf-8", "replace")
         if chance.random() < 0.3:
             text = f"{good.partition('=')[0]}={chance.choice(ODD)}:{chance.choice(ODD)}:{chance.choice(ODD)}"
-        variations(Dream(), [Sweep.read(text)])
+        variations(Dream(), [Sweep.parse(text)])
 
     def api(self, chance: random.Random) -> None:
         """Send a request to the studio."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,6 +38,24 @@ def display_names(names: Mapping[Path, str]) -> Iterator[None]:
         for path, name in names.items():
             message = message.replace(str(path), name)
         raise type(error)(message) from error
+
+
+def describe_invalid(error: Mapping[str, Any]) -> str:
+    """Describe one error of pydantic's, as `ValidationError.errors()` lists them, in words: expected …."""
+    limits = {
+        "greater_than": "more than", "greater_than_equal": "at least", "less_than": "less than",
+        "less_than_equal": "at most", "multiple_of": "a multiple of",
+    }  # fmt: skip
+    kinds = {"int": "a whole number", "float": "a number", "bool": "yes or no", "string": "text"}
+    kind: str = error["type"]
+    if kind in limits:
+        (limit,) = error["ctx"].values()
+        return f"expected {limits[kind]} {limit:{',' if isinstance(limit, int) else 'g'}}"
+    name, _, problem = kind.partition("_")
+    if name in kinds and problem in ("parsing", "type", "from_float"):
+        return f"expected {kinds[name]}"
+    message: str = error["msg"]
+    return message.removeprefix("Value error, ").replace("Input should be ", "expected ")
 
 
 def one_line(text: str) -> str:

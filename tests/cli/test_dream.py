@@ -90,7 +90,7 @@ def pixels(path):
         ([*STRONG, "--network", "vgg16", "--layer", "relu1_2"], {"network": "vgg16"}),
     ],
 )  # fmt: skip
-def test_it_can_be_made_again_bit_for_bit(words, kept, capsys):
+def test_rerun_reproduces_it_bit_for_bit(words, kept, capsys):
     assert dream("cat.png", *FEW, *words, "-o", "one.png", "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert document["picture"] == "one.png"
@@ -117,7 +117,7 @@ def test_digits_dream_with_a_network_trained_here(capsys):
 
 
 @pytest.mark.slow
-def test_what_was_asked_for_is_what_is_dreamed():
+def test_the_requested_target_is_dreamed():
     """A guide, a class and a preset each give another picture; a mask leaves the rest as it was."""
     made = {}
     for name, words in {
@@ -142,7 +142,7 @@ def test_what_was_asked_for_is_what_is_dreamed():
 
 
 @pytest.mark.slow
-def test_the_recipe_says_what_went_in_and_it_can_be_set_anew(capsys):
+def test_the_recipe_lists_inputs_which_can_be_changed(capsys):
     words = ["--guide", "coffee.png", "--mask", "left.png", "--mask", "right half.png"]
     assert dream("cat.png", *FEW, *words, "-o", "one.png") == 0
     inputs = [(note.path, note.role) for note in read_recipe("one.png").inputs]
@@ -156,7 +156,7 @@ def test_the_recipe_says_what_went_in_and_it_can_be_set_anew(capsys):
 
 
 @pytest.mark.slow
-def test_standard_input_and_the_usual_place(here, monkeypatch, capsys):
+def test_standard_input_and_the_default_path(here, monkeypatch, capsys):
     data = (here / "cat.png").read_bytes()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
     assert dream("-", *FEW) == 0
@@ -176,14 +176,14 @@ def test_standard_input_and_the_usual_place(here, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_the_picture_and_resuming_ends_where_an_unbroken_dream_does(here):
+def test_ctrl_c_saves_the_picture_and_resuming_gives_the_same_result(here):
     long = ["cat.png", "--size", "144", "--octaves", "2", "--steps", "3"]
     words = [*long, "-o", "stopped.png", "--checkpoint", "kept.pt", "--preview"]
     environment = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
-    said, code = call_in_terminal(lambda: dream(*words), stop_at="▀".encode(), **LARGE, **environment)
-    assert code == 130, said
-    assert "stopped after" in said
-    assert "Traceback" not in said
+    message, code = call_in_terminal(lambda: dream(*words), stop_at="▀".encode(), **LARGE, **environment)
+    assert code == 130, message
+    assert "stopped after" in message
+    assert "Traceback" not in message
     stopped = pixels("stopped.png")
     assert stopped.shape == (3, 96, 144)  # the whole size, though only the first octave had begun
     assert (here / "kept.pt").exists()
@@ -275,10 +275,10 @@ def test_every_sensible_layer_is_on_a_sheet_in_order(trained):
 @pytest.mark.slow
 def test_the_preview_ends_with_the_picture_that_is_saved(here):
     words = ["cat.png", "--size", "144", "--octaves", "2", "--steps", "4", "-o", "one.png", "--preview"]
-    said, code = call_in_terminal(lambda: dream(*words), TERM="xterm", COLORTERM="truecolor")
-    assert code == 0, said
-    rows = int(re.findall(r"\x1b\[(\d+)A", said)[-1])
-    last = drawings(said, rows)[-1]
+    message, code = call_in_terminal(lambda: dream(*words), TERM="xterm", COLORTERM="truecolor")
+    assert code == 0, message
+    rows = int(re.findall(r"\x1b\[(\d+)A", message)[-1])
+    last = drawings(message, rows)[-1]
     assert "8 of 8" in last
     shown = decode_blocks(last[: last.index("8 of 8")].removesuffix("\n"))
     assert shown.shape[0] == 2 * rows == 44
@@ -289,23 +289,23 @@ def test_the_preview_ends_with_the_picture_that_is_saved(here):
 
 
 @pytest.mark.slow
-def test_without_a_terminal_there_is_no_preview_and_it_says_why(capsys):
+def test_without_a_terminal_there_is_no_preview_and_a_reason(capsys):
     assert dream("cat.png", *FEW, "--preview") == 0
     captured = capsys.readouterr()
     assert "no preview: standard error is not a terminal" in captured.err
     assert "\x1b" not in captured.err + captured.out
     words = ["cat.png", *FEW, "-o", "two.png", "--preview"]
-    said, code = call_in_terminal(lambda: dream(*words), NO_COLOR="1", TERM="xterm")
+    message, code = call_in_terminal(lambda: dream(*words), NO_COLOR="1", TERM="xterm")
     assert code == 0
-    assert "no preview: NO_COLOR is set" in said
-    assert "▀" not in said
+    assert "no preview: NO_COLOR is set" in message
+    assert "▀" not in message
 
 
 # What cannot be done
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["gone.png"], "gone.png"),
         (["cat.png", "--layer", "block99"], "block16"),
@@ -315,7 +315,7 @@ def test_without_a_terminal_there_is_no_preview_and_it_says_why(capsys):
         (["cat.png", "--preset", "thred"], "did you mean thread"),
         (["cat.png", "--preset", "nothing like it"], "there are thread, fur"),
         (["cat.png", "--guide", "gone.png"], "gone.png"),
-        (["cat.png", "--guided"], "Unknown option: --guided"),
+        (["cat.png", "--guided"], "unknown option --guided"),
         (["cat.png", "--mask", "gone.png"], "gone.png"),
         (["cat.png", "--mask-layer", "block2"], "1 mask layers for 0 masks"),
         (["cat.png", "--mask", "left.png", "--mask-layer", "block2", "block3"], "2 mask layers for 1 masks"),
@@ -332,11 +332,11 @@ def test_without_a_terminal_there_is_no_preview_and_it_says_why(capsys):
         (["cat.png", "-o", "dream.gif"], ".gif"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_done_is_said_in_one_line(words, said, here, capsys):
+def test_errors_are_one_line(words, message, here, capsys):
     before = sorted(here.iterdir())
     assert dream(*words) == 2
     captured = capsys.readouterr()
-    assert said in captured.err
+    assert message in captured.err
     assert len(captured.err.splitlines()) == 1
     assert captured.out == ""
     assert sorted(here.iterdir()) == before

@@ -63,10 +63,10 @@ PICTURE = {
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
     """What is compared bit for bit is made with as many threads."""
-    usual = torch.get_num_threads()
+    default = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
-    torch.set_num_threads(usual)
+    torch.set_num_threads(default)
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -146,7 +146,7 @@ def no_room(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_what_has_no_room_is_told_in_one_line_and_what_was_there_stays(tmp_path):
+def test_a_full_disk_is_one_line_and_old_files_stay(tmp_path):
     plan = Plan(network="dense", hidden=(64,))
     save_trained(build(plan), plan, tmp_path / "net")
     write_state(tmp_path / "work.pt", {"numbers": torch.zeros(9)})
@@ -158,9 +158,9 @@ def test_what_has_no_room_is_told_in_one_line_and_what_was_there_stays(tmp_path)
             lambda: write_state(tmp_path / "work.pt", {"numbers": torch.rand(9000)}),
             lambda: save_picture(torch.rand(3, 200, 200), tmp_path / "a.png", force=True),
         ):
-            with pytest.raises(LanternaError, match="cannot write") as told:
+            with pytest.raises(LanternaError, match="cannot write") as printed_text:
                 write()
-            assert "\n" not in str(told.value)
+            assert "\n" not in str(printed_text.value)
     after = everything(tmp_path)
     assert after.keys() == before.keys()
     assert {name: after[name] for name in after if name != "net/network.json"} == {
@@ -176,8 +176,8 @@ def test_a_training_without_room_is_taken_up_when_there_is_some(tmp_path, monkey
     assert main([*words[:-1], "nets/unbroken"]) == 0
     with no_room(50_000):  # the checkpoint is longer, the plan and the recipe are not
         assert main(words) == 1
-    said = capsys.readouterr().err.splitlines()
-    assert said[-1].startswith("lanterna: cannot write nets/net/checkpoint.pt: ")
+    output_text = capsys.readouterr().err.splitlines()
+    assert output_text[-1].startswith("lanterna: cannot write nets/net/checkpoint.pt: ")
     assert everything(tmp_path / "nets/net") == {}
     assert main(words) == 0
     ours, theirs = (
@@ -309,10 +309,8 @@ def test_a_job_that_ends_while_the_disk_is_full_ends_when_there_is_room(tmp_path
 
 
 @pytest.mark.parametrize("full", ["database", "folder"])
-def test_a_picture_that_is_finished_while_the_disk_is_full_is_kept_when_there_is_room(
-    tmp_path, monkeypatch, full
-):
-    monkeypatch.setattr(jobs, "_DISK_FULL_RETRY", 0.01)
+def test_a_picture_finished_on_a_full_disk_is_saved_once_there_is_room(tmp_path, monkeypatch, full):
+    monkeypatch.setattr(jobs, "_NO_ROOM", 0.01)
     shown = {"output": "dream", "recipe": {"settings": {}}, "sheet": [], "numbers": {}, "words": "w" * 20_000}
 
     def ended(store: Store, job: str) -> dict[str, object]:

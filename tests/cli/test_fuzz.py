@@ -105,19 +105,19 @@ class Room:
         ):
             patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
             code = main([str(word) for word in argv])
-        said = err.getvalue()
-        assert code in (0, 1, 2, 3), (argv, code, said)
-        assert "Traceback" not in said, (argv, said)
-        assert "bug in Lanterna" not in said, (argv, said)
+        output_text = err.getvalue()
+        assert code in (0, 1, 2, 3), (argv, code, output_text)
+        assert "Traceback" not in output_text, (argv, output_text)
+        assert "bug in Lanterna" not in output_text, (argv, output_text)
         after = self.seen()
         assert {path: after.get(path) for path in before} == before, (
             argv,
             "something was overwritten or lost",
         )
         if code:
-            last = said.splitlines()[-1]
-            assert last.startswith("lanterna: "), (argv, said)
-            assert len(last) > len("lanterna: ") + 10, (argv, said)
+            last = output_text.splitlines()[-1]
+            assert last.startswith("lanterna: "), (argv, output_text)
+            assert len(last) > len("lanterna: ") + 10, (argv, output_text)
             assert after == before, (argv, "something was left behind")
         for path in after.keys() - before.keys():  # a result that was asked for
             Path(path).unlink()
@@ -127,10 +127,10 @@ class Room:
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
     """Thousands of tiny sums are not made quicker by threads that wait for each other."""
-    usual = torch.get_num_threads()
+    default = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
-    torch.set_num_threads(usual)
+    torch.set_num_threads(default)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 
 from hostile import encoded, photograph
 from lanterna.surfaces.cli import VERBS, main
-from lanterna.surfaces.cli.frame import make_app
+from lanterna.surfaces.cli.dispatch import make_app
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -114,13 +114,13 @@ def photographed() -> bytes:
     return encoded(photograph(), "PNG")
 
 
-def check(name: str, said: str) -> None:
+def check(name: str, message: str) -> None:
     """Compare what was said with the golden file, or write that."""
     place = GOLDEN / f"{name}.txt"
     if os.environ.get("GOLDEN") == "write":
         place.parent.mkdir(exist_ok=True)
-        place.write_text(said, encoding="utf-8")
-    assert words_of(said) == words_of(place.read_text(encoding="utf-8"))
+        place.write_text(message, encoding="utf-8")
+    assert words_of(message) == words_of(place.read_text(encoding="utf-8"))
 
 
 def words_of(text: str) -> list[str]:
@@ -129,21 +129,21 @@ def words_of(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("words", asked(), ids=" ".join)
-def test_help_is_as_it_was(words: list[str], here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_is_unchanged(words: list[str], here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     del here
     assert main(words) == 0
-    said = re.sub(r"[ \t]+$", "", capsys.readouterr().out, flags=re.MULTILINE)
-    check("-".join(["help", *words[:-1]]), said)
+    message = re.sub(r"[ \t]+$", "", capsys.readouterr().out, flags=re.MULTILINE)
+    check("-".join(["help", *words[:-1]]), message)
 
 
-def test_a_wrong_use_is_answered_as_it_was(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_are_unchanged(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = []
     for command in map(str.strip, ERRORS.strip().splitlines()):
         code = main(shlex.split(command))
-        said = capsys.readouterr()
+        message = capsys.readouterr()
         assert code in (1, 2, 3), command
-        assert said.err.count("\n") == 1, command
-        lines.append(f"$ lanterna {command}\n{said.err.strip()}\n[{code}]\n")
+        assert message.err.count("\n") == 1, command
+        lines.append(f"$ lanterna {command}\n{message.err.strip()}\n[{code}]\n")
     check("errors", "\n".join(lines).replace(str(here), "HERE"))
     assert sorted(each.name for each in here.iterdir()) == [
         "cat.png", "empty", "empty-home", "notes.txt", "taken.png",

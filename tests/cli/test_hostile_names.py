@@ -40,10 +40,10 @@ def here(tmp_path, monkeypatch):
 )
 def test_a_hostile_name_is_shown_as_text(words, here, capsys):
     assert main(words) in (0, 1, 2, 3)
-    told = capsys.readouterr()
-    said = told.out + told.err
-    assert [letter for letter in said if not letter.isprintable() and letter != "\n"] == []
-    assert not any(line.startswith("lanterna: all is well") for line in said.splitlines())
+    output = capsys.readouterr()
+    message = output.out + output.err
+    assert [letter for letter in message if not letter.isprintable() and letter != "\n"] == []
+    assert not any(line.startswith("lanterna: all is well") for line in message.splitlines())
     assert here.exists()
 
 

@@ -186,7 +186,7 @@ def test_contributions_in_the_page_are_those_of_paths(name, network, images, ope
         assert compared >= 6
 
 
-def test_cutting_changes_the_answer_as_torch_says(network, images, opened, digit_page):
+def test_cutting_changes_the_answer_as_in_torch(network, images, opened, digit_page):
     page = opened(digit_page, "#digit=40&cut=relu2.13,relu3.58,conv3:16-12,output:4-46")
     cut = open_network_copy(network)
     cut.layers["conv3"].weight[16, 12] = 0
@@ -261,7 +261,7 @@ def test_the_slider_thins_the_lines(opened, digit_page):
     assert page.page.inner_text("#drawn").startswith("all")
 
 
-def test_lines_are_seen(opened, digit_page):
+def test_lines_are_visible(opened, digit_page):
     """Amber and blue reach the screen: with the graphics card, and without it on a plain canvas."""
     count = """() => { const c = new OffscreenCanvas(400, 300), x = c.getContext("2d"), source = document.querySelector("canvas.lines");
       lanterna.views[0].flow.draw(lanterna.theme, { ...lanterna.state, share: 1 }, { at: 0, way: 0 });
@@ -304,9 +304,9 @@ def test_the_panel_does_the_arithmetic(network, images, opened, digit_page):
     for name, layer in network.layers.items():
         x = outputs[name] = layer(x)
     place = int(outputs["relu2"][0, 6].flatten().argmax())
-    said = page.page.inner_text("[data-part=arithmetic]")
-    assert f"row {place // 7}, column {place % 7}".lower() in said.lower()
-    numbers = [float(value.replace("−", "-")) for value in re.findall(r"= (−?[\d.]+)", said)]
+    output_text = page.page.inner_text("[data-part=arithmetic]")
+    assert f"row {place // 7}, column {place % 7}".lower() in output_text.lower()
+    numbers = [float(value.replace("−", "-")) for value in re.findall(r"= (−?[\d.]+)", output_text)]
     assert numbers[-1] == pytest.approx(outputs["relu2"][0, 6].max().item(), abs=0.006)
     assert numbers[-3] == pytest.approx(outputs["pool2"][0, 6].flatten()[place].item(), abs=0.006)
     assert sum(numbers[:4]) == pytest.approx(outputs["pool2"][0, 6].flatten()[place].item(), abs=0.03)
@@ -382,7 +382,7 @@ def test_nothing_comes_from_outside(digit_page, photograph_page):
         assert not re.search(r"""(?:src|href)\s*=\s*["']?https?:""", file.read_text())
 
 
-def test_a_photograph_shows_what_paths_says(photograph, opened, photograph_page):
+def test_a_photograph_shows_the_values_of_paths(photograph, opened, photograph_page):
     network, image = photograph
     page = opened(photograph_page)
     answers = page.get("lanterna.data.answers")
@@ -452,9 +452,13 @@ def test_the_command(images, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     save_picture(images[13].expand(3, -1, -1), tmp_path / "one.png")
     assert main(["look", "one.png", "--json", "--against", "7"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert (said["network"], said["read_as"], said["page"]) == ("conv", "1", "one-look.html")
-    assert (tmp_path / "one-look.html").stat().st_size == said["bytes"] < 5e6
+    output_text = json.loads(capsys.readouterr().out)
+    assert (output_text["network"], output_text["read_as"], output_text["page"]) == (
+        "conv",
+        "1",
+        "one-look.html",
+    )
+    assert (tmp_path / "one-look.html").stat().st_size == output_text["bytes"] < 5e6
     assert main(["look", "one.png"]) == 2
     assert "already exists" in capsys.readouterr().err
     assert main(["look", "one.png", "--force", "--answer", "eleven"]) == 2

@@ -65,7 +65,7 @@ def same_numbers(one, other):
     )
 
 
-def told(capsys):
+def printed_text(capsys):
     return json.loads(capsys.readouterr().out)
 
 
@@ -74,9 +74,9 @@ def told(capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("network", ["hash", "siren"])
-def test_what_is_saved_is_as_good_as_it_says(network, capsys):
+def test_a_saved_painting_has_the_reported_psnr(network, capsys):
     assert run("photos/a.png", *QUICK, "--network", network, "-o", "one.png", "--json") == 0
-    document = told(capsys)
+    document = printed_text(capsys)
     original, saved = open_picture("photos/a.png"), open_picture("one.png")
     assert saved.shape == original.shape
     assert psnr(saved, original) == pytest.approx(document["psnr"], abs=0.1)
@@ -90,7 +90,7 @@ def test_what_is_saved_is_as_good_as_it_says(network, capsys):
 
 
 @pytest.mark.slow
-def test_it_can_be_made_again_bit_for_bit(capsys):
+def test_rerun_reproduces_it_bit_for_bit(capsys):
     """By seconds too: the steps that seconds came to are in the recipe."""
     for name, words in {
         "seconds.png": ["--seconds", "0.2"],
@@ -104,7 +104,7 @@ def test_it_can_be_made_again_bit_for_bit(capsys):
         assert torch.equal(open_picture("again.png"), open_picture(name)), name
         capsys.readouterr()
         assert main(["recipe", name, "--json"]) == 0
-        _, *by_hand = shlex.split(told(capsys)["command"])
+        _, *by_hand = shlex.split(printed_text(capsys)["command"])
         assert main([*by_hand[:-1], f"hand-{name}"]) == 0
         assert torch.equal(open_picture(f"hand-{name}"), open_picture(name)), name
 
@@ -112,10 +112,10 @@ def test_it_can_be_made_again_bit_for_bit(capsys):
 @pytest.mark.slow
 def test_pixels_that_are_left_out_are_guessed_and_judged(capsys):
     assert run("photos/a.png", *QUICK, "--keep", "0.3", "-o", "some.png", "--json") == 0
-    some = told(capsys)
+    some = printed_text(capsys)
     assert some["psnr"] > some["held_out"] > 10
     assert run("photos/a.png", *QUICK, "--mask", "right.png", "-o", "half.png", "--json") == 0
-    half = told(capsys)
+    half = printed_text(capsys)
     saved, original = open_picture("half.png"), open_picture("photos/a.png")
     assert psnr(saved[..., :36], original[..., :36]) == pytest.approx(half["psnr"], abs=0.1)
     assert psnr(saved[..., 36:], original[..., 36:]) == pytest.approx(half["held_out"], abs=0.1)
@@ -125,7 +125,7 @@ def test_only_the_painting_and_standard_input(here, monkeypatch, capsys):
     data = (here / "photos" / "a.png").read_bytes()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
     assert run("-", *FEW, "-o", "small.safetensors", "--json") == 0
-    assert "picture" not in told(capsys)
+    assert "picture" not in printed_text(capsys)
     assert not (here / "small.png").exists()
     assert run("photos/a.png", *FEW) == 0
     assert "paint.png, paint.safetensors" in capsys.readouterr().err
@@ -135,7 +135,7 @@ def test_only_the_painting_and_standard_input(here, monkeypatch, capsys):
 @pytest.mark.slow
 def test_a_folder_is_learned_by_one_network(capsys):
     assert run("photos", "--steps", "100", "-o", "all.png", "--json") == 0
-    assert told(capsys)["pictures"] == 3
+    assert printed_text(capsys)["pictures"] == 3
     for number, name in enumerate("abc"):
         assert main(["paint", "render", "all.safetensors", "--which", str(number), "-o", f"{name}.png"]) == 0
         right = psnr(open_picture(f"{name}.png"), open_picture(f"photos/{name}.png"))
@@ -155,7 +155,7 @@ def test_a_folder_is_learned_by_one_network(capsys):
 def test_the_film_gets_better_and_ends_as_the_picture(suffix, words, capsys):
     film = f"film{suffix}"
     assert run("photos/a.png", *words, "-o", "one.png", "--film", film, "--json") == 0
-    document = told(capsys)
+    document = printed_text(capsys)
     original, saved = open_picture("photos/a.png"), open_picture("one.png")
     frames = list(open_film(film).frames())
     assert 15 <= len(frames) <= document["frames"]
@@ -177,15 +177,15 @@ def test_the_film_gets_better_and_ends_as_the_picture(suffix, words, capsys):
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_the_painting_and_resuming_ends_where_an_unbroken_one_does(here):
+def test_ctrl_c_saves_the_painting_and_resuming_gives_the_same_result(here):
     long = ["photos/small/a.png", "--steps", "60", "--network", "siren"]
     command = [sys.executable, "-m", "lanterna", "paint", *long, "-o", "one.png", "--film", "one.webp"]
     environment = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
-    said, code = run_in_terminal([*command, "--preview"], stop_at="▀".encode(), **LARGE, **environment)
-    assert code == 130, said
-    assert re.search(r"stopped after \d+ of 60 steps: --resume", said)
-    assert " dB, loss " in said
-    assert "Traceback" not in said
+    message, code = run_in_terminal([*command, "--preview"], stop_at="▀".encode(), **LARGE, **environment)
+    assert code == 130, message
+    assert re.search(r"stopped after \d+ of 60 steps: --resume", message)
+    assert " dB, loss " in message
+    assert "Traceback" not in message
     stopped = open_picture("one.png")
     assert psnr(open_painting(here / "one.safetensors").render(), stopped) > 40
     assert (here / "one.webp").exists()
@@ -221,7 +221,7 @@ def test_rendered_larger_it_is_the_same_picture(paintings, capsys):
     one = str(paintings / "one.safetensors")
     assert run("render", one, "-o", "own.png") == 0
     assert run("render", one, "--size", "144x96", "-o", "twice.png", "--json") == 0
-    assert (told(capsys)["width"], open_picture("twice.png").shape) == (144, (3, 96, 144))
+    assert (printed_text(capsys)["width"], open_picture("twice.png").shape) == (144, (3, 96, 144))
     own, twice = open_picture("own.png"), open_picture("twice.png")
     assert psnr(own, open_picture("photos/a.png")) > 25
     shrunk = torch.nn.functional.avg_pool2d(twice, 2)
@@ -273,7 +273,7 @@ def test_the_grid_has_the_pictures_and_what_is_between(paintings, capsys):
 def test_the_morph_goes_through_the_pictures_and_back(paintings, capsys):
     three = str(paintings / "three.safetensors")
     assert run("render", three, "--morph", "morph.gif", "--frames", "8", "--json") == 0
-    assert told(capsys)["frames"] == 24
+    assert printed_text(capsys)["frames"] == 24
     frames = list(open_film("morph.gif").frames())
     pictures = [open_painting(paintings / "three.safetensors").render(which=n) for n in range(3)]
     assert len(frames) == 24
@@ -299,10 +299,10 @@ def test_what_each_neuron_paints(paintings):
 
 
 @pytest.mark.slow
-def test_a_race_says_who_is_how_good(capsys):
+def test_a_race_reports_the_psnr_of_each_network(capsys):
     words = ["--race", "--steps", "40", "--equal", "parameters", "--parameters", "6000"]
     assert run("photos/small/a.png", *words, "--film", "race.webp", "-o", "race.png", "--json") == 0
-    document = told(capsys)
+    document = printed_text(capsys)
     networks = document["networks"]
     assert set(networks) == {"hash", "siren", "fourier", "relu"}
     assert networks["hash"]["psnr"] > networks["relu"]["psnr"] > 10
@@ -326,7 +326,7 @@ def test_pictures_without_a_picture(capsys):
     assert psnr(open_picture("seven.png"), open_picture("eight.png")) < 20
     assert psnr(open_picture("eight.png"), open_picture("eight.png").flip(2)) > 40
     assert run("random", *small, "--seed", "6", "--sheet", "3", "-o", "sheet.png", "--json") == 0
-    command = told(capsys)["sheet"][1]["command"]
+    command = printed_text(capsys)["sheet"][1]["command"]
     assert main([*shlex.split(command)[1:-1], "large.png", "--quiet"]) == 0
     assert psnr(open_picture("large.png"), open_picture("seven.png")) > 50
     assert run("--random", *small, "--loop", "loop.gif", "--frames", "12", "--seed", "7", "--quiet") == 0
@@ -340,10 +340,10 @@ def test_pictures_without_a_picture(capsys):
 # What goes wrong
 
 
-@pytest.mark.parametrize(("words", "code", "said"), [
+@pytest.mark.parametrize(("words", "code", "message"), [
     ([], 2, "expected the picture to learn, or several: lanterna paint PICTURE"),
     (["nothing.png"], 2, "nothing.png"),
-    (["right.png", "--steps", "5", "--seconds", "5"], 2, "leave one of them out"),
+    (["right.png", "--steps", "5", "--seconds", "5"], 2, "leave one out"),
     (["right.png", "--steps", "0"], 2, "--steps"),
     (["right.png", "--preset", "lectur"], 2, "did you mean lecture?"),
     (["right.png", "--network", "dense"], 2, "--network"),
@@ -351,13 +351,13 @@ def test_pictures_without_a_picture(capsys):
     (["right.png", "--mask", "white.png"], 2, "no pixels are left to train on"),
     (["right.png", "--mask", "white.png", "right.png"], 2, "expected one mask for all pictures or one"),
     (["empty"], 2, "empty has no pictures in it"),
-    (["crowd"], 2, "up to 100 pictures, got 101"),
+    (["crowd"], 2, "at most 100 pictures, got 101"),
     (["right.png", "-o", "right.txt"], 2, "does not save .txt"),
     (["right.png", "-o", "right.png"], 2, "--force"),
     (["right.png", "-o", "kept.png"], 2, "kept.safetensors already exists"),
     (["right.png", "--film", "film.xyz"], 2, ".xyz films"),
     (["right.png", "--resume"], 3, "nothing to resume at paint.unfinished"),
-    (["-", "right.png"], 2, "standard input is one picture"),
+    (["-", "right.png"], 2, "standard input is a single picture"),
     (["render"], 2, "PAINTING"),
     (["render", "nothing.safetensors"], 3, "lanterna paint PICTURE"),
     (["render", "right.png"], 2, "is not a painting"),
@@ -389,7 +389,7 @@ def test_pictures_without_a_picture(capsys):
     (["--random", "--sheet", "3", "--loop", "l.webp"], 2, "--sheet and --loop do not go together"),
     (["--random", "--width", "32768", "--height", "32768"], 2, "200,000,000"),
 ])  # fmt: skip
-def test_what_goes_wrong_is_told_in_one_line_and_nothing_is_lost(words, code, said, here, paintings, capsys):
+def test_errors_are_one_line_and_nothing_is_lost(words, code, message, here, paintings, capsys):
     Image.new("L", (30, 20), 255).save("white.png")
     (here / "empty").mkdir()
     (here / "crowd").mkdir()
@@ -402,11 +402,11 @@ def test_what_goes_wrong_is_told_in_one_line_and_nothing_is_lost(words, code, sa
     captured = capsys.readouterr()
     assert captured.out == ""
     assert re.fullmatch(r"lanterna: [^\n]+\n", captured.err)
-    assert said in captured.err
+    assert message in captured.err
     assert {each.name: each.read_bytes() for each in here.iterdir() if each.is_file()} == before
 
 
-def test_learning_that_runs_away_says_what_to_do(here, capsys):
+def test_diverging_training_gives_advice(here, capsys):
     assert run("photos/a.png", "--network", "relu", "--optimiser", "sgd", "--rate", "10", *QUICK) == 1
     assert "--rate" in capsys.readouterr().err
     assert not (here / "paint.png").exists()
@@ -417,5 +417,5 @@ def test_settings_come_from_the_file_and_the_environment(here, monkeypatch, caps
     (here / "lanterna.toml").write_text('[paint]\nnetwork = "relu"\nneurons = 8\n')
     monkeypatch.setenv("LANTERNA_PAINT_NEURONS", "12")
     assert run("photos/a.png", "--steps", "5", "--json") == 0
-    settings = told(capsys)["settings"]
+    settings = printed_text(capsys)["settings"]
     assert (settings["network"], settings["neurons"]) == ("relu", 12)

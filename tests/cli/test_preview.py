@@ -24,7 +24,7 @@ def cat():
 # Encoders
 
 
-def test_kitty_gets_the_picture_whole(cat):
+def test_kitty_gets_the_complete_picture(cat):
     image = as_image(cat)
     decoded, keys = decode_kitty(kitty(image, 40, 13))
     assert np.array_equal(np.asarray(decoded), np.asarray(image))
@@ -73,7 +73,7 @@ def test_a_picture_is_fitted_and_keeps_its_shape(width, height, letter):
         ({"TERM": "screen-256color", "STY": "12.pts-0"}, None),
     ],
 )
-def test_a_terminal_is_known_by_what_it_says(environment, how, monkeypatch):
+def test_a_terminal_is_recognised_by_its_environment(environment, how, monkeypatch):
     for name in ("TERM", "TERM_PROGRAM", "TMUX", "STY", "KITTY_WINDOW_ID", "COLORTERM", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():

@@ -26,34 +26,34 @@ def refused(capsys, *words):
 
 
 @pytest.mark.parametrize(
-    ("content", "words", "said"),
+    ("content", "words", "message"),
     [
         ('[classify]\nnetwork = "evil.py:go"', ["classify", "x.png"], "a network that runs code"),
-        ("[render]\nsweep = ['network=\"evil:go\"']", ["render", "x"], "cannot give sweep"),
-        ('[render]\nsweep = ["network=x,evil:go,y"]', ["render", "x"], "cannot give sweep"),
-        ('[learn]\nset = ["network=evil:go"]', ["learn"], "cannot give set"),
-        ('[render]\nengine = "dask"', ["render", "x"], "cannot give engine"),
-        ('[render]\naddress = "tcp://127.0.0.1:7786"', ["render", "x"], "cannot give address"),
-        ("[train]\nnode-rank = 1", ["train"], "cannot give node-rank"),
+        ("[render]\nsweep = ['network=\"evil:go\"']", ["render", "x"], "cannot set sweep"),
+        ('[render]\nsweep = ["network=x,evil:go,y"]', ["render", "x"], "cannot set sweep"),
+        ('[learn]\nset = ["network=evil:go"]', ["learn"], "cannot set set"),
+        ('[render]\nengine = "dask"', ["render", "x"], "cannot set engine"),
+        ('[render]\naddress = "tcp://127.0.0.1:7786"', ["render", "x"], "cannot set address"),
+        ("[train]\nnode-rank = 1", ["train"], "cannot set node-rank"),
         ('[train]\nx = {y = ["os:system"]}', ["train"], "a network that runs code"),
-        ("[rerun]\ntrust = true", ["rerun", "x.png"], "cannot give trust"),
-        ("[rerun]\nTRUST = true", ["recipe", "x.png"], "cannot give TRUST"),
-        ("[dream]\nforce = true", ["dream", "x.png"], "cannot give force"),
-        ('[studio]\nhost = "0.0.0.0"', ["studio"], "cannot give host"),
-        ('[studio]\nallow = ["evil.example"]', ["studio"], "cannot give allow"),
-        ('[studio]\ntoken = "known"', ["studio"], "cannot give token"),
-        ('[dream]\noutput = "../.bashrc"', ["dream", "x.png"], "cannot give output"),
-        ('[dream]\ncheckpoint = "../.bashrc"', ["dream", "x.png"], "cannot give a path"),
-        ('[style]\nstart-from = "/dev/zero"', ["style", "x.png"], "cannot give a path"),
+        ("[rerun]\ntrust = true", ["rerun", "x.png"], "cannot set trust"),
+        ("[rerun]\nTRUST = true", ["recipe", "x.png"], "cannot set TRUST"),
+        ("[dream]\nforce = true", ["dream", "x.png"], "cannot set force"),
+        ('[studio]\nhost = "0.0.0.0"', ["studio"], "cannot set host"),
+        ('[studio]\nallow = ["evil.example"]', ["studio"], "cannot set allow"),
+        ('[studio]\ntoken = "known"', ["studio"], "cannot set token"),
+        ('[dream]\noutput = "../.bashrc"', ["dream", "x.png"], "cannot set output"),
+        ('[dream]\ncheckpoint = "../.bashrc"', ["dream", "x.png"], "cannot set a path"),
+        ('[style]\nstart-from = "/dev/zero"', ["style", "x.png"], "cannot set a path"),
         ("#" * 70_000, ["networks", "x"], "too large for a settings file"),
         ("a = " + "[" * 5000 + "]" * 5000, ["recipe", "x.png"], "not a settings file in TOML"),
     ],
 )
-def test_a_settings_file_opens_no_door(content, words, said, project, capsys):
+def test_a_settings_file_cannot_give_access(content, words, message, project, capsys):
     (project / "inside" / "evil.py").write_text("raise SystemExit('it ran')")
     (project / "lanterna.toml").write_text(content)
     line = refused(capsys, *words)
-    assert said in line
+    assert message in line
     assert "lanterna.toml" in line
 
 
@@ -66,28 +66,28 @@ def test_a_pipe_of_that_name_holds_nothing_up(project):
 
 
 @pytest.mark.parametrize("mode", [0o666, 0o602])
-def test_a_file_that_others_can_write_is_left_out_and_said(mode, project, capsys):
+def test_a_file_that_others_can_write_to_is_ignored(mode, project, capsys):
     path = project / "lanterna.toml"
     path.write_text("[recipe]\njson = true\n")
     path.chmod(mode)
     assert main(["doctor"]) == 0
-    told = capsys.readouterr()
-    assert "is left out: other users can write it" in " ".join(told.out.split())
+    printed_text = capsys.readouterr()
+    assert "is ignored: other users can write to it" in " ".join(printed_text.out.split())
     assert main(["recipe", "missing.png"]) == 2
-    assert "is left out: other users can write it" in capsys.readouterr().err
-    assert "recipe.json" not in told.out
+    assert "is ignored: other users can write to it" in capsys.readouterr().err
+    assert "recipe.json" not in printed_text.out
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can give a file away")
-def test_another_users_file_is_left_out_and_said(project, capsys):
+def test_another_users_file_is_ignored(project, capsys):
     path = project / "lanterna.toml"
     path.write_text("[rerun]\ntrust = true\n")
     os.chown(path, 65_534, 65_534)
     assert main(["doctor"]) == 0
-    assert "is left out: it is another user's" in " ".join(capsys.readouterr().out.split())
+    assert "is ignored: it belongs to another user" in " ".join(capsys.readouterr().out.split())
 
 
-def test_the_search_ends_at_the_project_and_outside_of_one_is_only_here(project, monkeypatch):
+def test_the_search_ends_at_the_project_or_in_the_current_folder(project, monkeypatch):
     (project.parent / "lanterna.toml").write_text("[train]\nepochs = 2\n")
     assert settings_file.find_settings() is None
     (project / "lanterna.toml").write_text("[train]\nepochs = 3\n")
@@ -109,8 +109,8 @@ def test_a_file_that_stops_other_verbs_is_explained_by_doctor(text, project, cap
     assert why in " ".join(capsys.readouterr().out.split())
 
 
-def test_doctor_says_which_file_counts_and_what_it_sets(project, capsys):
+def test_doctor_shows_the_file_and_its_settings(project, capsys):
     (project / "lanterna.toml").write_text("[dream]\nsteps = 3\n")
     assert main(["doctor", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)["settings file"]
-    assert told == {"file": str(project / "lanterna.toml"), "dream.steps": 3}
+    printed_text = json.loads(capsys.readouterr().out)["settings file"]
+    assert printed_text == {"file": str(project / "lanterna.toml"), "dream.steps": 3}

@@ -80,7 +80,7 @@ def pixels(path):
         (["--instant", "--built-in", "19", "3", *BROAD], {"built_in": [19, 3]}),
     ],
 )  # fmt: skip
-def test_it_can_be_made_again_bit_for_bit(words, kept, capsys):
+def test_rerun_reproduces_it_bit_for_bit(words, kept, capsys):
     assert paint("cat.png", *words, "-o", "one.png", "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert document["picture"] == "one.png"
@@ -101,7 +101,7 @@ def test_it_can_be_made_again_bit_for_bit(words, kept, capsys):
 
 
 @pytest.mark.slow
-def test_the_recipe_says_what_went_in_and_each_can_be_set_anew(capsys):
+def test_the_recipe_lists_inputs_and_each_can_be_changed(capsys):
     words = [
         "--style", "coffee.png", "stars.png", "--mask", "left.png", "--content-mask", "right half.png",
         "--start-from", "stars.png",
@@ -120,7 +120,7 @@ def test_the_recipe_says_what_went_in_and_each_can_be_set_anew(capsys):
 
 
 @pytest.mark.slow
-def test_each_painting_is_where_its_mask_is_and_those_without_one_are_in_the_rest():
+def test_each_painting_fills_its_mask_and_the_others_the_rest():
     """The stars are dark and the coffee is red, so where they are is seen in how light and red it is."""
     for styles, dark, red in (
         (("stars.png", "coffee.png"), slice(0, 29), slice(35, 64)),
@@ -148,7 +148,7 @@ def test_lanterna_style_is_the_recipe():
 
 
 @pytest.mark.slow
-def test_standard_input_the_usual_place_and_how_to_paint_larger(here, monkeypatch, capsys):
+def test_standard_input_the_default_path_and_how_to_paint_larger(here, monkeypatch, capsys):
     data = (here / "cat.png").read_bytes()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
     assert paint("-", "--style", "stars.png", *SMALL, *FINE) == 0
@@ -164,23 +164,23 @@ def test_standard_input_the_usual_place_and_how_to_paint_larger(here, monkeypatc
     monkeypatch.setattr("lanterna.techniques.style.algorithm.LONGEST", 100)
     monkeypatch.setattr("lanterna.techniques.style.technique.LONGEST", 100)
     assert paint("cat.png", "--style", "stars.png", *FINE, "--steps", "1", "--force") == 0
-    assert "100 × 67 pixels" in (said := capsys.readouterr().err)
-    assert "--size 120" in said
+    assert "100 × 67 pixels" in (message := capsys.readouterr().err)
+    assert "--size 120" in message
 
 
 @pytest.mark.slow
-def test_long_work_is_told_beforehand_and_keeps_to_the_memory(monkeypatch, capsys):
+def test_long_work_is_announced_and_fits_in_memory(monkeypatch, capsys):
     """Work so small that estimating it would be most of it is not estimated."""
-    monkeypatch.setattr("lanterna.surfaces.cli.making_pictures._LONG", 0)
+    monkeypatch.setattr("lanterna.surfaces.cli.run_picture._LONG_WORK", 0)
     monkeypatch.setattr("lanterna.techniques.style.estimate._SAMPLE", 64)
     monkeypatch.setattr("lanterna.techniques.style.technique.free_memory", lambda _: 1)
     words = ["cat.png", "--style", "stars.png", *FINE, "--size", "96", "--force"]
     assert paint(*words, "--steps", "1") == 0
     assert "of memory" not in capsys.readouterr().err
     assert paint(*words, "--steps", "3") == 0
-    said = capsys.readouterr().err
-    assert "of memory" in said
-    assert "in tiles of 512 pixels" in said
+    message = capsys.readouterr().err
+    assert "of memory" in message
+    assert "using tiles of 512 pixels" in message
     assert read_recipe("style.png").settings["tile"] == 512
     assert paint(*words, "--steps", "3", "--tile", "768") == 0
     assert read_recipe("style.png").settings["tile"] == 768  # as the person said
@@ -278,15 +278,15 @@ def test_work_is_not_taken_up_with_other_pictures_or_settings():
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_the_picture_and_resuming_ends_where_unbroken_work_does(here, monkeypatch):
+def test_ctrl_c_saves_the_picture_and_resuming_gives_the_same_result(here, monkeypatch):
     monkeypatch.setattr("lanterna.techniques.style.algorithm._COARSEST", 50)
     long = ["cat.png", "--style", "stars.png", *FINE, "--size", "64", "--ratio", "1.2", "--steps", "3"]
     words = [*long, "-o", "stopped.png", "--checkpoint", "kept.pt", "--preview"]
     environment = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
-    said, code = call_in_terminal(lambda: paint(*words), stop_at="▀".encode(), **LARGE, **environment)
-    assert code == 130, said
-    assert "stopped after" in said
-    assert "Traceback" not in said
+    message, code = call_in_terminal(lambda: paint(*words), stop_at="▀".encode(), **LARGE, **environment)
+    assert code == 130, message
+    assert "stopped after" in message
+    assert "Traceback" not in message
     stopped = pixels("stopped.png")
     assert stopped.shape == (3, 43, 64)  # the whole size, though only the first had begun
     assert (here / "kept.pt").exists()
@@ -344,7 +344,7 @@ STYLE = ["cat.png", "--style", "stars.png"]
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["gone.png", "--style", "stars.png"], "gone.png"),
         (["cat.png"], "--style PATH, or add --instant"),
@@ -377,11 +377,11 @@ STYLE = ["cat.png", "--style", "stars.png"]
         ([*STYLE, "-o", "style.gif"], ".gif"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_done_is_said_in_one_line(words, said, here, capsys):
+def test_errors_are_one_line(words, message, here, capsys):
     before = sorted(here.iterdir())
     assert paint(*words) == 2
     captured = capsys.readouterr()
-    assert said in captured.err
+    assert message in captured.err
     assert len(captured.err.splitlines()) == 1
     assert captured.out == ""
     assert sorted(here.iterdir()) == before

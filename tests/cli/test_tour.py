@@ -7,7 +7,7 @@ from PIL import Image
 from lanterna import shelf
 from lanterna.images import make_recipe_input, open_picture, read_recipe, save_picture
 from lanterna.surfaces.cli import main
-from lanterna.surfaces.cli import touring as tour
+from lanterna.surfaces.cli import tour_rooms as tour
 from lanterna.surfaces.web.gallery import begin_gallery, check_gallery, write_gallery
 
 
@@ -20,12 +20,12 @@ def gallery(tmp_path, monkeypatch):
     return tmp_path / "gallery"
 
 
-def made_again(path):
+def rerun_matches(path):
     assert main(["rerun", str(path), "-o", "again.png", "--force"]) == 0
     return torch.equal(open_picture(path), open_picture("again.png"))
 
 
-def test_the_rooms_of_dreams_and_paintings_hang_what_they_say(gallery, browser):
+def test_the_dream_and_style_rooms_save_their_pictures(gallery, browser):
     painting = gallery.parent / "stars.jpg"
     save_picture(open_picture(shelf.need("photographs") / "hubble_deep_field.jpg", longest=200), painting)
     dreams = tour.dreaming_room(gallery, lambda _: None)
@@ -49,7 +49,7 @@ def test_the_rooms_of_dreams_and_paintings_hang_what_they_say(gallery, browser):
             assert (used.role, used.sha256) == ("style", make_recipe_input(style).sha256)
             assert photo.path.endswith("chelsea.png")
     for name in "painting-at-once", "dream-at-once", "dream-step-by-step", "dream-page":
-        assert made_again(gallery / f"{name}.png"), name
+        assert rerun_matches(gallery / f"{name}.png"), name
     # The stars are dark, the cup is not: so are the pictures in their styles.
     for how in "at-once", "step-by-step":
         light = [open_picture(gallery / f"{name}-{how}.png").mean() for name in ("painting", "dream")]
@@ -105,16 +105,16 @@ def test_the_room_of_the_race_shows_its_film_or_how_it_ended(gallery, browser, m
         page.close()
 
 
-def test_the_tour_goes_through_all_rooms_in_order():
-    assert list(tour.rooms()) == [
+def test_the_tour_has_all_rooms_in_order():
+    assert list(tour.all_rooms()) == [
         "training", "reading a page", "classifying", "looking inside", "dreaming", "painting in a style",
         "learning to paint",
     ]  # fmt: skip
 
 
-def test_a_painting_that_is_none_is_told_before_anything_is_done(gallery, empty_home, capsys):
+def test_a_bad_painting_is_an_error_before_any_work(gallery, empty_home, capsys):
     assert main(["tour", "--painting", "gone.jpg"]) == 2
-    (said,) = capsys.readouterr().err.splitlines()[-1:]
-    assert "gone.jpg" in said
+    (message,) = capsys.readouterr().err.splitlines()[-1:]
+    assert "gone.jpg" in message
     assert not gallery.exists()
     assert not list(empty_home.iterdir())

@@ -49,7 +49,7 @@ def operations(description: dict) -> set[tuple[str, str]]:
     return {(method.upper(), path) for path, each in description["paths"].items() for method in each}
 
 
-def said(call: str) -> tuple[str, str]:
+def message(call: str) -> tuple[str, str]:
     """The method and the path, with names for its parts, that a line of the page asks for."""
     method = re.search(r"-X (\w+)", call)
     path = re.search(r'"\$S([^"?]+)', call)
@@ -62,10 +62,10 @@ def said(call: str) -> tuple[str, str]:
 
 
 def test_each_call_has_an_example(studio: Server) -> None:
-    assert {said(call) for call in CALLS} == operations(studio("GET", "/api/openapi.json"))
+    assert {message(call) for call in CALLS} == operations(studio("GET", "/api/openapi.json"))
 
 
-def test_each_example_does_what_it_says(studio: Server) -> None:
+def test_each_example_works(studio: Server) -> None:
     ids = {"S": studio.base, "STUDIO": str(studio.home / "studio")}
     subprocess.run(["bash", "-euc", TOKEN], cwd=studio.home, env={"PATH": "/usr/bin:/bin", **ids}, check=True)
     assert (studio.home / "token.txt").stat().st_mode & 0o077 == 0
@@ -102,9 +102,9 @@ def test_each_example_does_what_it_says(studio: Server) -> None:
             answer = json.loads(found.stdout)
             if '"kind": "dream"' in call:
                 ids["JOB"] = answer["id"]
-            elif said(call) == ("POST", "/api/pictures"):
+            elif message(call) == ("POST", "/api/pictures"):
                 ids["PICTURE"] = answer["id"]
-            elif said(call) == ("POST", "/api/read"):
+            elif message(call) == ("POST", "/api/read"):
                 assert answer["text"] == "3"
 
 
@@ -117,7 +117,7 @@ def test_the_program_of_the_page_counts_the_jobs(studio: Server) -> None:
     assert (found.stdout, found.stderr) == (f"{len(studio('GET', '/api/jobs'))} jobs\n", "")
 
 
-def test_reading_that_crashes_begins_anew(studio: Server) -> None:
+def test_reading_restarts_after_a_crash(studio: Server) -> None:
     three = (studio.home / "three.png").read_bytes()
 
     def asked() -> tuple[int, bytes]:

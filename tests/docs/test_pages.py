@@ -26,8 +26,8 @@ from lanterna.images.films import SUFFIXES as FILMS
 from lanterna.images.films import save_film
 from lanterna.networks import cache_networks
 from lanterna.networks.trained import is_trained, open_trained
-from lanterna.surfaces.cli import VERBS, launching, main
-from lanterna.surfaces.cli.frame import make_app
+from lanterna.surfaces.cli import VERBS, distributed, main
+from lanterna.surfaces.cli.dispatch import make_app
 from lanterna.techniques.dream import technique as dreams
 from lanterna.techniques.dream.algorithm import Dream
 from lanterna.techniques.paint.algorithm import Paint
@@ -250,7 +250,7 @@ def quicker(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Processes]]:
         launched.append(wanted)
         return 0
 
-    monkeypatch.setattr(launching, "launch", launch)
+    monkeypatch.setattr(distributed, "launch", launch)
     with cache_networks():
         yield launched
 
@@ -260,8 +260,8 @@ def written(page: Page, words: list[str]) -> Iterator[Path]:
     for option in ("-o", "--film", "--morph", "--loop"):
         if option in words:
             yield Path(words[words.index(option) + 1])
-    if "-o" not in words and (usual := first_rule(page.writes, words)):
-        yield Path(usual)
+    if "-o" not in words and (default := first_rule(page.writes, words)):
+        yield Path(default)
     if words[0] == "paint" and not {"render", "neurons", "--random", "--race"} & set(words):
         picture = words[words.index("-o") + 1] if "-o" in words else "paint.png"
         yield Path(picture).with_suffix(".safetensors")
@@ -293,7 +293,7 @@ def check_trained(words: list[str], launched: list[Processes]) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, indirect=True)
-def test_commands_make_what_they_say(page: Page, here: Path, quicker, capsys):
+def test_commands_write_their_files(page: Page, here: Path, quicker, capsys):
     assert page.commands
     printed = {}
     for line in page.commands:
@@ -324,41 +324,41 @@ def test_commands_make_what_they_say(page: Page, here: Path, quicker, capsys):
         assert "moss" in printed["classify"]
 
 
-def dreamed(here: Path, said: str) -> None:
-    steps, excited = said.split(" steps, ")
+def dreamed(here: Path, message: str) -> None:
+    steps, excited = message.split(" steps, ")
     first, _, last = steps.partition(" of ")
     assert first == last
     assert float(excited.split()[0]) > 1.2
     assert open_picture(here / "dream.png").shape == open_picture(here / "cat.jpg").shape
 
 
-def painted(here: Path, said: str) -> None:
-    decibels, parameters = said.split(" dB, ")
+def painted(here: Path, message: str) -> None:
+    decibels, parameters = message.split(" dB, ")
     assert float(decibels) > 20
     assert int(parameters.split()[0]) > 1000
     assert open_picture(here / "turned.png").shape == (3, 300, 400)
 
 
-def taught(_here: Path, said: str) -> None:
-    *_, count, name = said.splitlines()
+def taught(_here: Path, message: str) -> None:
+    *_, count, name = message.splitlines()
     assert re.fullmatch(r"\d of 3 right: fern ivy moss", count)
     assert name == "moss"
 
 
-def trained_a_tenth(_here: Path, said: str) -> None:
-    steps, right = said.split(" steps, ")
+def trained_a_tenth(_here: Path, message: str) -> None:
+    steps, right = message.split(" steps, ")
     assert int(steps) == 20
     assert float(right) > 0.7
 
 
-def added_up(_here: Path, said: str) -> None:
-    answer, explained, note = re.split("[=,]", said, maxsplit=2)
+def added_up(_here: Path, message: str) -> None:
+    answer, explained, note = re.split("[=,]", message, maxsplit=2)
     assert abs(float(answer) - float(explained)) < 1e-3
     assert "exact" in note
 
 
-def read_the_page(_here: Path, said: str) -> None:
-    assert sum(character.isdigit() for character in said.rpartition("of")[2]) > 10
+def read_the_page(_here: Path, message: str) -> None:
+    assert sum(character.isdigit() for character in message.rpartition("of")[2]) > 10
 
 
 PYTHON = {
@@ -372,7 +372,7 @@ PYTHON = {
 
 
 @pytest.mark.parametrize("page", PYTHON, indirect=True)
-def test_python_does_what_it_says(page: Page, here: Path, capsys):
+def test_python_blocks_run(page: Page, here: Path, capsys):
     (code,) = page.python
     exec(compile(code, page.place, "exec"), {})
     (name,) = (name for name, each in PAGES.items() if each is page)
@@ -408,14 +408,14 @@ def test_the_options_it_names_are_there(name: str):
 def test_the_options_in_the_readme_are_those_of_their_verbs():
     rows = re.findall(r"^\| `lanterna (\w+)[^|]*\|(.*)\|$", PAGES["README"].text, re.MULTILINE)
     assert {verb for verb, _ in rows} <= set(VERBS)
-    for verb, told in rows:
-        for option in re.findall(r"`(--[a-z-]+)", told):
+    for verb, output in rows:
+        for option in re.findall(r"`(--[a-z-]+)", output):
             assert option in options_of(verb) | options_of("rerun"), (verb, option)
 
 
 def test_the_presets_of_dreams_that_it_names_are_there():
-    told = PAGES["dream"].text.partition("## Presets")[2].partition("## ")[0]
-    named = set(re.findall(r"`(\w+)`", told)) | set(re.findall(r"--preset (\w+)", PAGES["dream"].text))
+    output = PAGES["dream"].text.partition("## Presets")[2].partition("## ")[0]
+    named = set(re.findall(r"`(\w+)`", output)) | set(re.findall(r"--preset (\w+)", PAGES["dream"].text))
     assert len(named) > 3
     assert named <= set(Dream.presets)
 
@@ -425,11 +425,11 @@ def test_the_settings_and_presets_of_paintings_that_it_names_are_there():
     presets = set(re.findall(r"--preset (\w+)", text))
     assert presets
     assert presets <= set(Paint.presets) | set(RandomPicture.presets)
-    learning, _, unlearned = text.partition("## Pictures without a picture")
+    learning, _, unlearned = text.partition("## Pictures from random networks")
     for part, kind in (learning, Paint), (unlearned, RandomPicture):
-        told = set(re.findall(r"`--(\w+)`", part))
-        assert told
-        assert told <= {*kind.model_fields, "mask", "keep", "race", "resume", "preset", "loop"}
+        output = set(re.findall(r"`--(\w+)`", part))
+        assert output
+        assert output <= {*kind.model_fields, "mask", "keep", "race", "resume", "preset", "loop"}
 
 
 def test_the_address_is_one_of_a_home_network():

@@ -24,7 +24,7 @@ from lanterna.images.digits import mnist
 from lanterna.lessons import LESSONS
 from lanterna.lessons.drawing import draw
 from lanterna.surfaces.cli import main, verbs
-from lanterna.surfaces.cli.frame import make_app
+from lanterna.surfaces.cli.dispatch import make_app
 from lanterna.surfaces.studio.openapi import description
 from lanterna.surfaces.studio.routes import ROUTES
 from lanterna.techniques.registry import all_techniques
@@ -99,12 +99,12 @@ def test_links_within_the_site_lead_somewhere(site):
                 assert parsed(place).find(id=anchor) is not None, (page.name, link["href"])
 
 
-def said(default: object) -> str:
+def message(default: object) -> str:
     """A default as JSON has it, as the page should say it."""
     if isinstance(default, bool):
         return "yes" if default else "no"
     if isinstance(default, list):
-        return " ".join(map(said, default)) or "none"
+        return " ".join(map(message, default)) or "none"
     return "none" if default in (None, "") else str(default)
 
 
@@ -116,17 +116,17 @@ def check_setting(page: BeautifulSoup, anchor: str, schema: dict) -> None:
     """That a setting is told with its help, its default and the ends of its range."""
     term = page.find(id=anchor)
     assert term is not None, anchor
-    told = words(term.find_parent("dt").find_next_sibling("dd")).replace("`", "")
-    assert " ".join(schema["description"].replace("`", "").split()) in told, anchor
-    assert told.endswith(f"Default: {said(schema.get('default'))}."), anchor
+    output = words(term.find_parent("dt").find_next_sibling("dd")).replace("`", "")
+    assert " ".join(schema["description"].replace("`", "").split()) in output, anchor
+    assert output.endswith(f"Default: {message(schema.get('default'))}."), anchor
     for kind in (schema, *schema.get("anyOf", ())):
         for end in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"):
-            assert end not in kind or f"{kind[end]:,}".removesuffix(".0") in told, (anchor, end)
-        assert all(str(choice) in told for choice in kind.get("enum", ())), anchor
+            assert end not in kind or f"{kind[end]:,}".removesuffix(".0") in output, (anchor, end)
+        assert all(str(choice) in output for choice in kind.get("enum", ())), anchor
 
 
 @pytest.mark.slow
-def test_every_setting_is_told_with_its_range_and_default(site):
+def test_every_setting_has_its_range_and_default(site):
     page = article(site, "settings")
     exported = [getattr(lanterna, name) for name in lanterna.__all__]
     kinds = {each for each in exported if isinstance(each, type) and issubclass(each, Settings)}
@@ -161,9 +161,9 @@ def test_every_lesson_has_its_section(site):
     page = article(site, "lessons")
     for name, lesson in LESSONS.items():
         section = page.find(id=f"lesson-{name}").find_parent("section") or page.find(id=f"lesson-{name}")
-        told = words(section)
+        output = words(section)
         for text in (lesson.title, lesson.question, lesson.claim, lesson.where, f"lanterna learn {name}"):
-            assert text in told, (name, text)
+            assert text in output, (name, text)
         for setting, schema in lesson.settings.model_json_schema()["properties"].items():
             check_setting(page, f"lesson-{name}-{hyphened(setting)}", schema)
 
@@ -172,8 +172,8 @@ def test_every_call_and_every_name_has_its_place(site):
     calls = {words(each).removesuffix("¶").strip() for each in article(site, "calls").select("h3")}
     for path, methods in description(ROUTES)["paths"].items():
         assert {f"{method.upper()} {path}" for method in methods} <= calls
-    told = words(article(site, "python"))
-    assert all(name in told for name in lanterna.__all__)
+    output = words(article(site, "python"))
+    assert all(name in output for name in lanterna.__all__)
 
 
 def commands(page: Path) -> list[str]:
@@ -206,7 +206,7 @@ def test_commands_are_understood(site, tmp_path, monkeypatch):
     clear_registry()
 
 
-def test_a_settings_file_is_read_as_told(tmp_path, monkeypatch):
+def test_the_settings_file_example_is_read(tmp_path, monkeypatch):
     (text,) = re.findall(
         r"```toml\n(.*?)```", (ROOT / "docs/start.md").read_text(encoding="utf-8"), re.DOTALL
     )
@@ -280,7 +280,7 @@ def test_the_objective_that_is_added_is_followed(capsys):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("here")
-def test_the_lesson_that_is_added_finds_where_its_claim_ends():
+def test_the_example_lesson_finds_the_limit_of_its_claim():
     example = runpy.run_path(str(ROOT / "examples/add_lesson.py"))
     lesson, kind = example["LESSON"], example["Softmax"]
     outcome = lesson.experiment(kind())
@@ -298,6 +298,6 @@ def test_the_lesson_that_is_added_finds_where_its_claim_ends():
 
 
 def test_the_licences_are_those_of_the_shelf(site):
-    told = words(article(site, "faq")).replace("`", "")
+    output = words(article(site, "faq")).replace("`", "")
     for item in shelf.ITEMS.values():
-        assert f"Licence: {item.licence.replace('`', '')}" in told
+        assert f"Licence: {item.licence.replace('`', '')}" in output

@@ -23,7 +23,7 @@ from lanterna.files import sha256
 from lanterna.images import Recipe, make_recipe, open_picture, read_recipe, save_picture
 from lanterna.images.recipe import MAX_RECIPE_BYTES, RecipeInput, RecipeNetwork, to_json, weights_sha256
 from lanterna.surfaces.cli import main
-from lanterna.surfaces.cli.frame import make_app
+from lanterna.surfaces.cli.dispatch import make_app
 from lanterna.techniques import execute, registry, rerun
 from lanterna.techniques import technique as declaring
 from lanterna.techniques.dream.algorithm import Dream

@@ -421,7 +421,7 @@ def test_a_reader_s_own_points_are_classified():
         ([[0, 0, 1]] * 5, "some of each class, got 5"),
         ([0, 0], "expected x, y and class, 0 or 1, of every point"),
         ([[0, 0, 2], *STRIPE], "expected x, y and class, 0 or 1, of every point"),
-        ([[0, 3, 1], *STRIPE], "less than or equal to 2, got 3"),
+        ([[0, 3, 1], *STRIPE], "at most 2, got 3"),
         ([["nan", 0, 1], *STRIPE], "finite number"),
         ([0, 0, 1] * 201, "at most 600"),
     ],

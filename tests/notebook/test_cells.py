@@ -12,7 +12,7 @@ from cells import Cells
 from lanterna import LanternaError, MissingError, notebook, open_network
 from lanterna.networks.digits import build
 from lanterna.networks.plan import Plan
-from lanterna.surfaces.notebook.views import LOOKED_AT, PIECES, Pad
+from lanterna.surfaces.notebook.views import LOOK_LESSONS, WIDGETS, Pad
 from lanterna.surfaces.web.page import asset
 from places import SCREENSHOTS
 
@@ -121,7 +121,7 @@ def test_a_dream_is_watched_and_stopped(cells):
 
 
 @pytest.mark.parametrize("cells", ["light"], indirect=True)
-def test_work_that_fails_says_why(cells):
+def test_failed_work_shows_the_reason(cells):
     cells.run("""
 def work():
     yield from lanterna.train(recipe)
@@ -159,7 +159,7 @@ def test_what_is_set_by_hand_is_in_python_and_back(cells):
 
 @pytest.mark.parametrize("cells", ["light"], indirect=True)
 def test_every_piece_is_mounted_in_a_cell(cells):
-    for name in PIECES:
+    for name in WIDGETS:
         cells.run(f'notebook.play("{name}")')
         cells.inside.locator(".piece svg, .piece canvas").first.wait_for()
 
@@ -167,7 +167,7 @@ def test_every_piece_is_mounted_in_a_cell(cells):
 def test_pieces_are_those_of_the_studio():
     room = re.search(r"const FIGURES = {.*?};", asset("studio/rooms/learn.js"), re.DOTALL)[0]
     theirs = dict(re.findall(r'(\w+): "(\w+)"', room))
-    assert {**PIECES, **dict.fromkeys(LOOKED_AT, "inside")} == theirs
+    assert {**WIDGETS, **dict.fromkeys(LOOK_LESSONS, "inside")} == theirs
 
 
 @pytest.mark.parametrize(
@@ -175,26 +175,26 @@ def test_pieces_are_those_of_the_studio():
 )
 def test_a_drawing_that_is_none_is_not_read(pixels):
     pad = Pad(build(Plan(network="dense", hidden=(8,))))
-    pad.set_state({"told": {"pixels": [200] * 784, "number": 1}})
+    pad.set_state({"from_page": {"pixels": [200] * 784, "number": 1}})
     assert pad.image.shape == (1, 28, 28)
-    assert pad.shown["number"] == 1
-    pad.set_state({"told": {"pixels": pixels, "number": 2}})
+    assert pad.to_page["number"] == 1
+    pad.set_state({"from_page": {"pixels": pixels, "number": 2}})
     assert pad.image is None
-    assert pad.shown == {"number": 2, "shares": []}
+    assert pad.to_page == {"number": 2, "shares": []}
 
 
 @pytest.mark.slow
 def test_what_cannot_be_shown_gets_a_line(monkeypatch):
-    for call, said in (
-        (lambda: notebook.play("nonsense"), "there is no lesson 'nonsense'"),
-        (lambda: notebook.lesson("nonsense"), "there is no lesson 'nonsense'"),
+    for call, message in (
+        (lambda: notebook.play("nonsense"), "unknown lesson 'nonsense'"),
+        (lambda: notebook.lesson("nonsense"), "unknown lesson 'nonsense'"),
         (lambda: notebook.lesson("curve", degrees=3), "has no setting 'degrees'"),
         (lambda: notebook.pad(open_network("efficientnet-lite0")), "expected a network that reads digits"),
         (lambda: notebook.make("paint", 3), "expected a file or a picture"),
         (lambda: notebook.make("dream", "no-such.png"), "no-such.png"),
         (lambda: notebook.make("dream", "no-such.png", steps=0), "steps"),
     ):
-        with pytest.raises(LanternaError, match=said) as caught:
+        with pytest.raises(LanternaError, match=message) as caught:
             call()
         assert "\n" not in str(caught.value)
     for name in [name for name in sys.modules if name.startswith("lanterna.surfaces.notebook.")]:

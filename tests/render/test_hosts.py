@@ -20,9 +20,9 @@ import torch
 
 from lanterna import open_picture, save_picture
 from lanterna.surfaces.cli import main
-from lanterna.surfaces.render.maker import Maker
-from lanterna.surfaces.render.plan import Pictures, originals, variations
-from lanterna.surfaces.render.task import Kit
+from lanterna.surfaces.render.plan import PictureRun, open_source, variations
+from lanterna.surfaces.render.renderer import Renderer
+from lanterna.surfaces.render.task import RenderConfig
 from lanterna.techniques.dream.algorithm import Dream
 
 if TYPE_CHECKING:
@@ -42,19 +42,19 @@ from pathlib import Path
 sys.argv.pop(0)
 if go_on := os.environ.get("GO_ON"):
     from lanterna.surfaces.render.folder import Folder
-    from lanterna.surfaces.render.on_ray import OnRay
-    keep, submit, kept = Folder.keep, OnRay.submit, []
-    def keep_and_wait(folder, *given):
-        keep(folder, *given)
-        kept.append(given)
-        while len(kept) == {HELD} and not Path(go_on).exists():
+    from lanterna.surfaces.render.ray_engine import RayEngine
+    save, submit, saved = Folder.save, RayEngine.submit, []
+    def save_and_wait(folder, *given):
+        save(folder, *given)
+        saved.append(given)
+        while len(saved) == {HELD} and not Path(go_on).exists():
             time.sleep(0.02)
     def submit_once_all_are_there(ray, task):
-        while len(ray._idle) + len(ray._running) < ray.workers and not kept:
-            ray._welcome()
+        while len(ray._idle) + len(ray._running) < ray.workers and not saved:
+            ray._collect_actors()
             time.sleep(0.02)
         submit(ray, task)
-    Folder.keep, OnRay.submit = keep_and_wait, submit_once_all_are_there
+    Folder.save, RayEngine.submit = save_and_wait, submit_once_all_are_there
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
 
@@ -88,7 +88,7 @@ class Host:
     def run(self, *words: str, **settings: str) -> int:
         return self.start(*words, **settings).wait(PATIENCE)
 
-    def said(self) -> str:
+    def message(self) -> str:
         return (self.home / "log").read_text()
 
     def pids(self) -> list[int]:
@@ -172,12 +172,12 @@ def expected(tmp_path: Path, real_shelf: Path, monkeypatch: pytest.MonkeyPatch) 
     for number in range(COUNT):
         save_picture(cat[:, :48, number * 6 : number * 6 + 48], tmp_path / f"photos/cat{number:02}.png")
     monkeypatch.chdir(tmp_path)  # a recipe says where its picture was
-    whole = Pictures(originals(Path("photos")), variations(Dream(layer="block2", steps=1, octaves=1), []))
-    usual = torch.get_num_threads()
-    maker = Maker(Kit("dream", "dream", ".png", "cpu"))
-    made = {f"{task.name}.png": maker(task).files[0] for task in whole.tasks(range(COUNT))}
-    maker.close()
-    torch.set_num_threads(usual)  # which a maker changes
+    whole = PictureRun(open_source(Path("photos")), variations(Dream(layer="block2", steps=1, octaves=1), []))
+    default = torch.get_num_threads()
+    renderer = Renderer(RenderConfig("dream", "dream", ".png", "cpu"))
+    made = {f"{task.name}.png": renderer(task).files[0] for task in whole.tasks(range(COUNT))}
+    renderer.close()
+    torch.set_num_threads(default)  # which a maker changes
     return made
 
 
@@ -194,7 +194,7 @@ def has_dask(scheduler: Host, *workers: Host) -> None:
     address = f"{scheduler.address}:{DASK}"
     for host in workers:
         host.start("dask", "worker", address, "--host", host.address, "--nthreads=1", "--no-dashboard")
-    until(lambda: scheduler.said().count("Register worker") == len(workers), "all workers")
+    until(lambda: scheduler.message().count("Register worker") == len(workers), "all workers")
 
 
 def made(folder: Path) -> dict[str, bytes]:
@@ -215,7 +215,7 @@ def render_though_unplugged(driver: Host, other: Host, engine: str, address: str
         *RENDER, "--engine", engine, "--address", address, "-o", str(out), GO_ON=str(go_on)
     )
     until(lambda: len(made(out)) == HELD or running.poll() is not None, "work")
-    assert running.poll() is None, driver.said()
+    assert running.poll() is None, driver.message()
     other.unplug()
     go_on.touch()
     return running.wait(PATIENCE * 3)
@@ -226,19 +226,19 @@ def check_cluster(one: Host, other: Host, engine: str, expected: dict[str, bytes
     address = f"{one.address}:{RAY if engine == 'ray' else DASK}"
     out, lost = one.folder / "out", one.folder / "lost"
     # A worker is lost: the others make what it was at work on.
-    assert render_though_unplugged(one, other, engine, address, out) == 0, one.said()
+    assert render_though_unplugged(one, other, engine, address, out) == 0, one.message()
     assert made(out) == expected
     # What hands work out is lost: what was made is kept, and the same words make the rest.
     other.plug_in_again()
     if engine == "ray":
-        assert has_ray(other, address, cores=0), other.said()  # who calls Ray has to be one of its nodes
-    assert render_though_unplugged(other, one, engine, address, lost) == 1, other.said()
-    assert other.said().splitlines()[-1].startswith("lanterna: ")
+        assert has_ray(other, address, cores=0), other.message()  # who calls Ray has to be one of its nodes
+    assert render_though_unplugged(other, one, engine, address, lost) == 1, other.message()
+    assert other.message().splitlines()[-1].startswith("lanterna: ")
     kept = made(lost)
     assert kept.items() < expected.items()
     assert len(kept) >= HELD
     assert main([*RENDER[1:], "-o", "lost"]) == 0
-    assert f"{len(kept)} were there" in capsys.readouterr().err
+    assert f"{len(kept)} already there" in capsys.readouterr().err
     assert made(lost) == expected
 
 
@@ -246,15 +246,15 @@ def test_ray_with_a_token_though_a_cable_is_pulled(hosts, expected, tmp_path, ca
     pytest.importorskip("ray")
     one, other = hosts
     address = f"{one.address}:{RAY}"
-    assert has_ray(one), one.said()
+    assert has_ray(one), one.message()
     assert not has_ray(other, address, HOME=str(tmp_path), RAY_AUTH_TOKEN="some other token")
-    assert has_ray(other, address), other.said()
+    assert has_ray(other, address), other.message()
     # Who has no token is told so in a line, and nothing is begun.
     words = ("--engine", "ray", "--address", address, "-o", "none")
     assert one.run(*RENDER, *words, HOME=str(tmp_path)) == 1
-    said = one.said().splitlines()[-1]
-    assert said.startswith("lanterna: no Ray cluster at"), one.said()
-    assert "auth_token" in said
+    message = one.message().splitlines()[-1]
+    assert message.startswith("lanterna: no Ray cluster at"), one.message()
+    assert "auth_token" in message
     assert not made(tmp_path / "none")
     check_cluster(one, other, "ray", expected, capsys)
 

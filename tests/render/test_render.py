@@ -23,21 +23,21 @@ from lanterna.images.film_reading import open_film
 from lanterna.images.films import save_film
 from lanterna.images.motion import flicker
 from lanterna.surfaces.cli import main
-from lanterna.surfaces.render import on_dask
+from lanterna.surfaces.render import dask_engine
+from lanterna.surfaces.render.chunks import FilmRun, find_cuts, read_chunks, split_chunks
 from lanterna.surfaces.render.folder import MANIFEST, Folder
-from lanterna.surfaces.render.local import Local
-from lanterna.surfaces.render.maker import Maker
-from lanterna.surfaces.render.pieces import Carried, cuts, pieces, pieces_of
-from lanterna.surfaces.render.plan import Pictures, Sweep, originals, variations
-from lanterna.surfaces.render.task import Failed, Kit, Made, Task
-from lanterna.surfaces.render.work import TRIES, work
+from lanterna.surfaces.render.local_engine import LocalEngine
+from lanterna.surfaces.render.plan import PictureRun, Sweep, open_source, variations
+from lanterna.surfaces.render.renderer import Renderer
+from lanterna.surfaces.render.scheduler import TRIES, run_tasks
+from lanterna.surfaces.render.task import Failed, RenderConfig, Rendered, Task
 from lanterna.techniques.dream.algorithm import Dream
 from lanterna.techniques.dream.film import DreamFilm, dream_frames
 from strangers import fetch, is_loopback, listening_sockets, process_tree, world_accessible
 
 PATIENCE = 300.0  # seconds, so that a test that hangs ends
 DREAM = ["--layer", "block2", "--steps", "1", "--octaves", "1"]
-KIT = Kit("dream", "dream", ".png", "cpu")
+CONFIG = RenderConfig("dream", "dream", ".png", "cpu")
 RECIPE = Dream(layer="block2", steps=1, octaves=1)
 
 
@@ -50,28 +50,28 @@ def home(session_home):
 
 
 @pytest.fixture(scope="module")
-def kept_workers():
+def cached_workers():
     """Workers of `lanterna render` that go on from one command to the next, as long as their kit is the same.
 
     They are its own; to start them anew for each command would take most of the time.
     """
-    engines: dict[tuple[Kit, int], Local] = {}
+    engines: dict[tuple[RenderConfig, int], LocalEngine] = {}
 
-    def engine(kit: Kit, workers: int) -> Local:
-        if (kit, workers) not in engines:
-            engines[kit, workers] = Kept(kit, workers)
-        return engines[kit, workers]
+    def engine(config: RenderConfig, workers: int) -> LocalEngine:
+        if (config, workers) not in engines:
+            engines[config, workers] = CachedEngine(config, workers)
+        return engines[config, workers]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lanterna.surfaces.cli.render.Local", engine)
+        patch.setattr("lanterna.surfaces.cli.render.LocalEngine", engine)
         yield
     for each in engines.values():
-        Local.close(each)
+        LocalEngine.close(each)
 
 
-class Kept(Local):
+class CachedEngine(LocalEngine):
     def close(self) -> None:
-        assert all(worker.task is None for worker in self._all)
+        assert all(worker.task is None for worker in self._workers)
 
 
 @pytest.fixture
@@ -92,13 +92,13 @@ def entries(folder: Path) -> list[dict]:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("photos", "kept_workers")
-def test_a_folder_becomes_a_folder_and_what_is_missing_is_made(tmp_path, monkeypatch, capsys):
+@pytest.mark.usefixtures("photos", "cached_workers")
+def test_a_folder_is_rendered_and_missing_pictures_again(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     command = ["render", "photos", "dream", *DREAM, "-o", "out", "--workers", "1"]
     assert main([*command, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["made"], told["already"], told["failed"]) == (6, 0, {})
+    printed_text = json.loads(capsys.readouterr().out)
+    assert (printed_text["made"], printed_text["already"], printed_text["failed"]) == (6, 0, {})
     before = kept(tmp_path / "out")
     assert sorted(before) == [f"cat{number}.png" for number in range(6)]
     # It is what the verb makes, and carries the recipe of it.
@@ -111,52 +111,52 @@ def test_a_folder_becomes_a_folder_and_what_is_missing_is_made(tmp_path, monkeyp
     (tmp_path / "out/cat2.png").unlink()
     (tmp_path / "out/cat4.png").write_bytes(b"half of")
     assert main([*command, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["made"], told["already"]) == (2, 4)
+    printed_text = json.loads(capsys.readouterr().out)
+    assert (printed_text["made"], printed_text["already"]) == (2, 4)
     assert kept(tmp_path / "out") == before
     # Another recipe does not go into the same folder unasked.
     other = [*command[:4], "block3", *command[5:]]
     assert main(other) == 2
-    assert "begun with other pictures or settings" in capsys.readouterr().err
+    assert "has a run with other pictures or settings" in capsys.readouterr().err
     assert kept(tmp_path / "out") == before
     assert main([*command[:-4], "-o", "photos"]) == 2
-    assert "not from a render" in capsys.readouterr().err
+    assert "contains other files" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("kept_workers")
-def test_a_picture_that_is_no_good_is_set_aside_and_the_rest_made(photos, tmp_path, capsys):
+@pytest.mark.usefixtures("cached_workers")
+def test_a_bad_picture_is_skipped_and_the_rest_rendered(photos, tmp_path, capsys):
     (photos / "cat2.png").write_bytes(b"no picture")
     command = ["render", str(photos), "dream", *DREAM, "-o", str(tmp_path / "out"), "--workers", "1"]
     assert main(command) == 1
-    said = capsys.readouterr().err
-    assert "cat2: " in said
-    assert "1 of 6 set aside: the same words try them again" in said
+    message = capsys.readouterr().err
+    assert "cat2: " in message
+    assert "1 of 6 failed: give the same command to try them again" in message
     assert len(kept(tmp_path / "out")) == 5
     (failed,) = [entry for entry in entries(tmp_path / "out") if "failed" in entry]
     assert (failed["name"], failed["tries"]) == ("cat2", 1)  # it would be no better the next time
     save_picture(torch.rand(3, 64, 64), photos / "cat2.png", force=True)
     assert main(command) == 0
-    assert "1 of 6 made, 5 were there" in capsys.readouterr().err
+    assert "1 of 6 made, 5 already there" in capsys.readouterr().err
 
 
 def run(photos: Path, place: Path, start, watch=lambda *_: None):
     folder = Folder(place, {}, ".png")
-    begun, ways = originals(photos), variations(RECIPE, [])
-    whole = Pictures(begun, ways)
+    begun, ways = open_source(photos), variations(RECIPE, [])
+    whole = PictureRun(begun, ways)
     missing = whole.missing(folder)
     already = len(begun.names) - len(missing)
-    return work(whole.tasks(missing), folder, start, already=already, watch=watch)
+    return run_tasks(whole.tasks(missing), folder, start, already=already, watch=watch)
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_is_replaced_and_its_task_made_again(photos, tmp_path):
-    engine = Local(KIT, 1)
+def test_a_killed_worker_is_replaced_and_its_task_retried(photos, tmp_path):
+    engine = LocalEngine(CONFIG, 1)
     times = count()
 
     def kill(*_):
         if next(times) == 1:
-            os.kill(engine._all[0].process.pid, signal.SIGKILL)
+            os.kill(engine._workers[0].process.pid, signal.SIGKILL)
 
     summary = run(photos, tmp_path / "out", lambda: engine, kill)
     assert (summary.made, summary.failed) == (6, {})
@@ -171,9 +171,9 @@ class Here:
 
     name, workers = "here", 1
 
-    def __init__(self, kit: Kit = KIT) -> None:
-        self.usual = torch.get_num_threads()
-        self.maker, self.task = Maker(kit), None
+    def __init__(self, config: RenderConfig = CONFIG) -> None:
+        self.default = torch.get_num_threads()
+        self.renderer, self.task = Renderer(config), None
 
     def free(self) -> int:
         return int(self.task is None)
@@ -181,13 +181,13 @@ class Here:
     def submit(self, task: Task) -> None:
         self.task = task
 
-    def wait(self) -> Made | Failed:
+    def wait(self) -> Rendered | Failed:
         task, self.task = self.task, None
-        return self.maker(task)
+        return self.renderer(task)
 
     def close(self) -> None:
-        self.maker.close()
-        torch.set_num_threads(self.usual)  # which a maker changes
+        self.renderer.close()
+        torch.set_num_threads(self.default)  # which a maker changes
 
 
 class Deadly:
@@ -205,20 +205,20 @@ class Deadly:
         self.begun.append(task.number)
         self.busy = True
 
-    def wait(self) -> Made | Failed:
+    def wait(self) -> Rendered | Failed:
         number, self.busy = self.begun[-1], False
         if number == self.number:
-            return Failed(number, "its worker ended (SIGKILL)")
-        return Made(number, [b"file"])
+            return Failed(number, "its worker died (SIGKILL)")
+        return Rendered(number, [b"file"])
 
     def close(self) -> None:
         self.begun.append(-1)
 
 
-def test_what_kills_its_worker_is_set_aside_after_its_tries(photos, tmp_path):
+def test_a_task_that_kills_its_worker_fails_after_three_tries(photos, tmp_path):
     engine = Deadly(2)
     summary = run(photos, tmp_path / "out", lambda: engine)
-    assert (summary.made, summary.failed) == (5, {"cat2": "its worker ended (SIGKILL)"})
+    assert (summary.made, summary.failed) == (5, {"cat2": "its worker died (SIGKILL)"})
     assert engine.begun.count(2) == TRIES
     assert engine.begun[-1] == -1  # it was closed
 
@@ -263,14 +263,14 @@ def test_a_manifest_that_was_cut_off_or_is_odd_loses_no_more_than_that(photos, t
 
 
 @pytest.mark.slow
-def test_force_begins_anew_and_removes_only_its_own(photos, tmp_path):
+def test_force_starts_again_and_removes_only_its_own_files(photos, tmp_path):
     run(photos, tmp_path / "out", Here)
     (tmp_path / "out/mine.txt").write_text("mine")
-    ways = variations(RECIPE, [Sweep.read("seed=1,2")])
-    with pytest.raises(UsageError, match="begun with other pictures"):
+    ways = variations(RECIPE, [Sweep.parse("seed=1,2")])
+    with pytest.raises(UsageError, match="has a run with other pictures"):
         Folder(tmp_path / "out", {"ways": 2}, ".png")
     folder = Folder(tmp_path / "out", {"ways": 2}, ".png", force=True)
-    assert work(Pictures(originals(photos), ways).tasks(range(12)), folder, Here).made == 12
+    assert run_tasks(PictureRun(open_source(photos), ways).tasks(range(12)), folder, Here).made == 12
     names = set(kept(tmp_path / "out"))
     assert len(names) == 12
     assert "cat0-seed-2.png" in names
@@ -294,47 +294,50 @@ def test_what_needs_no_picture_is_swept_too(tmp_path, monkeypatch, capsys):
 
 
 def test_sweeps_are_read_and_checked():
-    assert Sweep.read("step_size=0.5:2:4").values == (0.5, 1.0, 1.5, 2.0)
-    assert Sweep.read("seed=0:9:10").values == tuple(range(10))
-    assert Sweep.read("layer=block5,block9") == Sweep("layer", ("block5", "block9"))
+    assert Sweep.parse("step_size=0.5:2:4").values == (0.5, 1.0, 1.5, 2.0)
+    assert Sweep.parse("seed=0:9:10").values == tuple(range(10))
+    assert Sweep.parse("layer=block5,block9") == Sweep("layer", ("block5", "block9"))
     for wrong in ("seed", "=1,2", "seed=", "steps=1:2:x", "steps=1:inf:3", "steps=1:2:0"):
-        with pytest.raises(UsageError, match="--sweep wants NAME="):
-            Sweep.read(wrong)
-    made = variations(Dream(), [Sweep.read("steps=1,2"), Sweep.read("class=goldfish,tabby")])
+        with pytest.raises(UsageError, match="--sweep: expected NAME="):
+            Sweep.parse(wrong)
+    made = variations(Dream(), [Sweep.parse("steps=1,2"), Sweep.parse("class=goldfish,tabby")])
     assert [each.suffix for each in made][:2] == ["-steps-1-class-goldfish", "-steps-1-class-tabby"]
     assert made[3].settings["steps"] == 2
-    with pytest.raises(UsageError, match="no setting 'speed': there are"):
-        variations(Dream(), [Sweep.read("speed=1,2")])
+    with pytest.raises(UsageError, match="unknown setting 'speed': the settings are"):
+        variations(Dream(), [Sweep.parse("speed=1,2")])
     with pytest.raises(UsageError, match="steps"):
-        variations(Dream(), [Sweep.read("steps=0,2")])
+        variations(Dream(), [Sweep.parse("steps=0,2")])
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
-        (["dream"], "expected where the pictures go"),
-        (["dream", "-o", "x", "--layer", "block2", "--sheet", "layers"], "a sheet is not for many pictures"),
+        (["dream"], "expected an output"),
+        (
+            ["dream", "-o", "x", "--layer", "block2", "--sheet", "layers"],
+            "a sheet does not work on many pictures",
+        ),
         (["style", "-o", "x"], "expected a painting"),
         (["dream", "-o", "x", "--steps", "0"], "steps"),
         (["dream", "-o", "x", "--colour", "red"], "--colour"),
         (["dream", "-o", "x", "--address", "auto"], "--engine ray"),
         (["dream", "-o", "x", "--workers", "0"], "--workers: expected 1"),
-        (["classify", "-o", "x.mp4"], "a film is made of a film"),
+        (["classify", "-o", "x.mp4"], "a film needs a film"),
         (["dream", "-o", "x", "--flow", "--sweep", "seed=1,2"], "--flow is for a film"),
     ],
 )
-def test_what_makes_no_sense_is_told_in_one_line(photos, tmp_path, monkeypatch, capsys, words, said):
+def test_invalid_commands_are_one_line(photos, tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
     assert main(["render", str(photos), *words]) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.slow
 def test_pictures_are_classified_into_files(photos, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("lanterna.surfaces.cli.render.Local", lambda kit, _: Here(kit))
+    monkeypatch.setattr("lanterna.surfaces.cli.render.LocalEngine", lambda config, _: Here(config))
     assert main(["render", str(photos), "classify", "--top", "2", "-o", str(tmp_path / "out")]) == 0
     found = json.loads((tmp_path / "out/cat0.json").read_text())
     capsys.readouterr()
@@ -343,24 +346,24 @@ def test_pictures_are_classified_into_files(photos, tmp_path, monkeypatch, capsy
     assert [each["index"] for each in found["answers"]] == [each["index"] for each in alone["answers"]]
 
 
-def test_pieces_cover_a_film_and_part_where_it_cuts():
+def test_chunks_cover_a_film_and_split_at_cuts():
     grey, light = torch.full((3, 40, 40), 0.3), torch.full((3, 40, 40), 0.8)
     shaky = [(grey + 0.02 * (number % 2)) for number in range(10)]
-    assert cuts([*shaky, light, light, light, *shaky]) == [10, 13]
-    found = pieces(200, [50], 40, 8)
+    assert find_cuts([*shaky, light, light, light, *shaky]) == [10, 13]
+    found = split_chunks(200, [50], 40, 8)
     assert found[0].first == 0
     assert found[-1].last == 200
     for one, other in pairwise(found):
         assert other.first == one.last - other.overlap
         assert other.overlap == (0 if one.last == 50 else 8)
     assert all(24 <= each.last - each.first <= 60 for each in found)
-    assert [(each.first, each.last) for each in pieces(10, [], 48, 8)] == [(0, 10)]
+    assert [(each.first, each.last) for each in split_chunks(10, [], 48, 8)] == [(0, 10)]
 
 
 def test_pieces_are_read_from_a_plan_and_only_such_as_fit():
-    found = pieces(100, [30], 20, 4)
+    found = split_chunks(100, [30], 20, 4)
     plan = {"pieces": [[piece.first, piece.last, piece.overlap] for piece in found]}
-    assert pieces_of(plan, 100) == found
+    assert read_chunks(plan, 100) == found
     odd = (
         [[0, 50, 0]],
         [[0, 50, 0], [46, 100, 5]],
@@ -371,28 +374,28 @@ def test_pieces_are_read_from_a_plan_and_only_such_as_fit():
         [5],
     )
     for each in (plan["pieces"][:-1], *odd):
-        assert pieces_of({"pieces": each}, 100) == []
-    assert pieces_of({}, 100) == []
+        assert read_chunks({"pieces": each}, 100) == []
+    assert read_chunks({}, 100) == []
 
 
 @pytest.mark.slow
-def test_a_film_is_made_in_pieces_whose_seams_nobody_sees(tmp_path, real_shelf, monkeypatch):
+def test_a_film_is_rendered_in_chunks_without_visible_seams(tmp_path, real_shelf, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cat = open_picture(real_shelf / "photographs/chelsea.png", longest=220)
     save_film(
         [cat[:, 20:68, place : place + 48] for place in range(0, 28, 2)], "clip.webp", count=14, quality=95
     )
-    film, begun = open_film("clip.webp"), originals(Path("clip.webp"))
+    film, begun = open_film("clip.webp"), open_source(Path("clip.webp"))
     settings = DreamFilm(layer="block2", steps=2, octaves=1)
     unsteady = {}
     for overlap in (4, 0):
-        cut = pieces(film.count, cuts(film), 7, overlap)
+        cut = split_chunks(film.count, find_cuts(film), 7, overlap)
         assert len(cut) == 2
         place = tmp_path / f"out{overlap}"
         folder = Folder(place, {}, ".png")
-        kit = Kit("dream", "film", ".png", "cpu", chunks=True)
-        whole = Carried(begun, film, cut, settings.model_dump(mode="json"))
-        assert work(whole.tasks(range(2)), folder, partial(Here, kit)).made == 2
+        config = RenderConfig("dream", "film", ".png", "cpu", chunks=True)
+        whole = FilmRun(begun, film, cut, settings.model_dump(mode="json"))
+        assert run_tasks(whole.tasks(range(2)), folder, partial(Here, config)).made == 2
         numbers, made = zip(*whole.frames(folder, range(14)), strict=True)
         assert numbers == tuple(range(14))
         unsteady[overlap] = flicker(made[5:9], list(film)[5:9]) / flicker(made[9:13], list(film)[9:13])
@@ -404,16 +407,16 @@ def test_a_film_is_made_in_pieces_whose_seams_nobody_sees(tmp_path, real_shelf, 
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("kept_workers")
+@pytest.mark.usefixtures("cached_workers")
 def test_a_film_is_rendered_to_a_film_or_a_folder(tmp_path, real_shelf, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     cat = open_picture(real_shelf / "photographs/chelsea.png", longest=220)
     save_film([cat[:, 20:68, place : place + 48] for place in range(0, 12, 2)], "clip.webp", count=6)
     command = ["render", "clip.webp", "dream", *DREAM, "--chunk", "3", "--overlap", "1", "--workers", "1"]
     assert main([*command, "-o", "out.webp", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["tasks"], told["failed"]) == (2, {})
-    assert told["seam"] > 0
+    printed_text = json.loads(capsys.readouterr().out)
+    assert (printed_text["tasks"], printed_text["failed"]) == (2, {})
+    assert printed_text["seam"] > 0
     assert open_film("out.webp").count == 6
     assert not (tmp_path / "out.webp.frames").exists()
     # In a folder the same words find that it is whole; what is gone is made again, of its own part alone.
@@ -427,11 +430,11 @@ def test_a_film_is_rendered_to_a_film_or_a_folder(tmp_path, real_shelf, monkeypa
         if gone:
             (tmp_path / "out" / gone).unlink()
         assert main(whole) == 0
-        told = json.loads(capsys.readouterr().out)
-        assert (gone, told["made"], told["already"]) == (gone, made, 2 - made)
+        printed_text = json.loads(capsys.readouterr().out)
+        assert (gone, printed_text["made"], printed_text["already"]) == (gone, made, 2 - made)
         assert kept(tmp_path / "out") == before
     # With other workers it goes on as it was begun. What they are plays no part from here on.
-    monkeypatch.setattr("lanterna.surfaces.cli.render.Local", lambda kit, _: Here(kit))
+    monkeypatch.setattr("lanterna.surfaces.cli.render.LocalEngine", lambda config, _: Here(config))
     others = [*command[:9], *whole[-3:], "--workers", "3"]
     (tmp_path / "out/00004.png").unlink()
     assert main(others) == 0
@@ -454,7 +457,7 @@ def test_the_same_comes_out_with_ray_though_a_node_is_lost(photos, tmp_path, mon
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
-    from lanterna.surfaces.render.on_ray import OnRay
+    from lanterna.surfaces.render.ray_engine import RayEngine
 
     monkeypatch.setenv("RAY_DISABLE_DOCKER_CPU_WARNING", "1")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
@@ -464,7 +467,7 @@ def test_the_same_comes_out_with_ray_though_a_node_is_lost(photos, tmp_path, mon
     second = cluster.add_node(num_cpus=1)
     try:
         cluster.wait_for_nodes()
-        engine = OnRay(KIT, 2, cluster.address, 2)
+        engine = RayEngine(CONFIG, 2, cluster.address, 2)
         before: list[int] = []
 
         def lose(summary, _):
@@ -494,12 +497,12 @@ import sys, time
 from pathlib import Path
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.render.folder import Folder
-keep, go_on = Folder.keep, Path(sys.argv.pop(1))
-def keep_and_wait(folder, *given):
-    keep(folder, *given)
+save, go_on = Folder.save, Path(sys.argv.pop(1))
+def save_and_wait(folder, *given):
+    save(folder, *given)
     while not go_on.exists():
         time.sleep(0.01)
-Folder.keep = keep_and_wait
+Folder.save = save_and_wait
 sys.exit(main(sys.argv[1:]))
 """
 # Asks the head of a Ray cluster what it notes.
@@ -516,7 +519,7 @@ def test_a_manifest_that_is_a_link_is_not_written_to(tmp_path):
     (tmp_path / "out" / "manifest.jsonl").unlink(missing_ok=True)
     (tmp_path / "out" / "manifest.jsonl").symlink_to(tmp_path / "mine")
     with pytest.raises(LanternaError, match="cannot write"):
-        folder.keep(Task(0, "cat", {}), Made(0, [b"file"]))
+        folder.save(Task(0, "cat", {}), Rendered(0, [b"file"]))
     assert (tmp_path / "mine").read_text() == "mine\n"
 
 
@@ -552,8 +555,8 @@ def test_a_ray_cluster_of_its_own_is_closed_to_other_users(photos, tmp_path):
             assert not list(person.rglob("auth_token"))
             (head,) = (each.pid for each in started if each.name() == "gcs_server")
             ((_, port),) = listening_sockets(head)
-            for said, code in ((token, 0), ("a token of somebody else's, of thirty-two", 1)):
-                asking = {**surroundings, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": said}
+            for message, code in ((token, 0), ("a token of somebody else's, of thirty-two", 1)):
+                asking = {**surroundings, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": message}
                 answer = subprocess.run([sys.executable, "-c", ASKS, f"127.0.0.1:{port}"], env=asking)
                 assert answer.returncode == code
         finally:
@@ -567,14 +570,14 @@ def test_a_ray_cluster_of_its_own_is_closed_to_other_users(photos, tmp_path):
 @pytest.mark.slow
 def test_the_same_comes_out_with_dask_though_a_worker_is_killed(photos, tmp_path, monkeypatch, capfd):
     distributed = pytest.importorskip("distributed")
-    from lanterna.surfaces.render.on_dask import OnDask
+    from lanterna.surfaces.render.dask_engine import DaskEngine
 
     # Another user has made the folder that Dask would use, and may change what is in it.
-    usual = tmp_path / "dask-scratch-space"
-    usual.mkdir()
+    default = tmp_path / "dask-scratch-space"
+    default.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     before = listening_sockets(os.getpid())
-    engine = OnDask(KIT, 1, None, 1)
+    engine = DaskEngine(CONFIG, 1, None, 1)
     times = count()
 
     def look_and_kill(*_):
@@ -585,7 +588,7 @@ def test_the_same_comes_out_with_dask_though_a_worker_is_killed(photos, tmp_path
             assert all(map(is_loopback, places)), places
             answers = [fetch(place, "/info/main/workers.html") for place in places]
             assert all(not answer or answer.startswith(b"HTTP/1.1 404") for answer in answers), answers
-            assert not list(usual.iterdir())
+            assert not list(default.iterdir())
             where = engine._client.scheduler.address.replace("tls://", "")
             for scheme, security in (("tcp", None), ("tls", distributed.Security.temporary())):
                 with pytest.raises(OSError):  # noqa: PT011 - how it is refused differs
@@ -602,8 +605,8 @@ def test_the_same_comes_out_with_dask_though_a_worker_is_killed(photos, tmp_path
 
 
 @pytest.mark.slow
-def test_a_cluster_that_is_not_there_is_told_in_one_line(photos, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(on_dask, "_PATIENCE", 1)
+def test_a_missing_cluster_is_one_line(photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(dask_engine, "_TIMEOUT", 1)
     command = ["render", str(photos), "dream", *DREAM, "-o", str(tmp_path / "x"), "--address", "127.0.0.1:9"]
     assert main([*command, "--engine", "dask"]) == 1
     error = capsys.readouterr().err
@@ -611,17 +614,17 @@ def test_a_cluster_that_is_not_there_is_told_in_one_line(photos, tmp_path, monke
     assert error.count("\n") == 1
 
 
-def test_dask_without_what_makes_certificates_is_told_in_one_line(photos, tmp_path, monkeypatch, capsys):
-    find = on_dask.find_spec
-    monkeypatch.setattr(on_dask, "find_spec", lambda name: None if name == "cryptography" else find(name))
+def test_dask_without_cryptography_is_one_line(photos, tmp_path, monkeypatch, capsys):
+    find = dask_engine.find_spec
+    monkeypatch.setattr(dask_engine, "find_spec", lambda name: None if name == "cryptography" else find(name))
     command = ["render", str(photos), "dream", *DREAM, "-o", str(tmp_path / "x"), "--engine", "dask"]
     assert main(command) == 3
     error = capsys.readouterr().err
-    assert error == "lanterna: the engine dask needs cryptography: pip install 'lanterna[cluster]' gets it\n"
+    assert error == "lanterna: --engine dask needs cryptography: pip install 'lanterna[cluster]'\n"
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("kept_workers", "real_shelf")
+@pytest.mark.usefixtures("cached_workers", "real_shelf")
 def test_a_broken_picture_is_called_by_its_name_and_words_are_written_nowhere_else(
     tmp_path, monkeypatch, capsys
 ):
@@ -632,4 +635,4 @@ def test_a_broken_picture_is_called_by_its_name_and_words_are_written_nowhere_el
     assert main(["render", "photos", "classify", "-o", "named"]) == 1
     assert "broken: photos/broken.jpg is not a picture" in capsys.readouterr().err
     assert main(["render", "photos", "read", "--steps", "steps", "-o", "read"]) == 2
-    assert "--steps is not for many pictures: leave it out" in capsys.readouterr().err
+    assert "--steps does not work on many pictures: leave it out" in capsys.readouterr().err

@@ -128,7 +128,7 @@ def test_the_api_answers_errors_in_one_line(studio: Server):
     quick = {each["name"]: each["quick"] for each in studio("GET", "/api/lessons")}
     assert list(quick) == list(LESSONS)
     for name, body, status, words in (
-        ("descent", {"rate": 0}, 422, "rate: Input should be greater than 0, got 0"),
+        ("descent", {"rate": 0}, 422, "rate: expected more than 0, got 0"),
         ("descent", {"rat": 1}, 422, "has no setting 'rat'"),
         ("neuron", {}, 422, "start it as a job of the kind learn-neuron"),
         ("nothing", {}, 404, "there is no lesson 'nothing'"),

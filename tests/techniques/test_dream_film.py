@@ -138,7 +138,7 @@ def test_a_stopped_film_is_resumed_to_the_same_film(pan, tmp_path, monkeypatch, 
         (["--zoom", "1.1"], "--zoom is for a film: add --film film.webp"),
         (["--film", "zoom.webp", "--sheet", "layers"], "--sheet and --film do not go together"),
         (["--film", "zoom.webp", "--resume"], "nothing to resume"),
-        (["--film", "zoom.webp", "--zoom", "9"], "zoom: Input should be less than or equal to 1.25"),
+        (["--film", "zoom.webp", "--zoom", "9"], "zoom: expected at most 1.25"),
     ],
 )
 def test_bad_options_are_reported_in_one_line(cat, tmp_path, capsys, monkeypatch, words, message):

@@ -321,7 +321,7 @@ def test_ctrl_c_saves_the_picture_so_far(tmp_path, capsys):
         (["--network", "conv", "--class", "1", "--size", "64"], "--size"),
         (["--kernels", "block9", "1"], "--kernels"),
         (["block9", "1", "-o", "picture.xyz"], ".xyz"),
-        (["block9", "1", "--channel", "2"], "say it once"),
+        (["block9", "1", "--channel", "2"], "give only one"),
     ],
 )
 @pytest.mark.usefixtures("conv")

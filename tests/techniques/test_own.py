@@ -244,7 +244,7 @@ def test_the_notebook_and_the_site_have_it(monkeypatch: pytest.MonkeyPatch) -> N
         notebook.make("strokes", "cat.png", nonsense=1)
 
     monkeypatch.syspath_prepend(ROOT / "docs" / "_ext")
-    page = import_module("made.settings").all_settings()
+    page = import_module("generated.settings").all_settings()
     section = page[page.index("### Strokes") :]
     for words in ("lanterna strokes PICTURE -o RESULT", "Width of the strokes, in pixels.", "`--rounds`"):
         assert words in section

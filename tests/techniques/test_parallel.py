@@ -18,7 +18,7 @@ import torch
 from lanterna.errors import MissingError
 from lanterna.networks.trained import open_trained
 from lanterna.surfaces.cli import main
-from lanterna.surfaces.cli.launching import _member
+from lanterna.surfaces.cli.distributed import _member
 from lanterna.techniques.train import algorithm as training
 from lanterna.techniques.train.settings import Train
 from strangers import is_loopback, listening_sockets
@@ -161,7 +161,10 @@ def test_training_stopped_in_two_processes_resumes_in_one(home: Path, tmp_path: 
         (["--devices", "0"], "devices"),
         (["--nodes", "2"], "--address HOST:PORT"),
         (["--nodes", "2", "--address", "here"], "got here"),
-        (["--nodes", "2", "--address", "here:29500", "--node-rank", "2"], "from 0 to 1, got 2"),
+        (
+            ["--nodes", "2", "--address", "here:29500", "--node-rank", "2"],
+            "expected 0 to 1 with --nodes 2, got 2",
+        ),
         (["--address", "here:29500"], "give --nodes too"),
     ],
 )

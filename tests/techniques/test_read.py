@@ -182,7 +182,7 @@ def test_several_pages_are_read_and_drawn_into_a_folder(
     (note,) = read_recipe("out/two.png").inputs
     assert note.path == "two.jpg"
     assert main(["read", "one.jpg", "two.jpg", "-o", "out.png"]) == 2
-    assert "name a folder to write into" in capsys.readouterr().err
+    assert "expected a folder to write several pictures into" in capsys.readouterr().err
     assert main(["read", "bad.png", "--network", "dense"]) == 2
 
 

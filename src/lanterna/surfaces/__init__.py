@@ -1,1 +1,1 @@
-"""Image out: the command line and the other places where a person meets Lanterna."""
+"""The user interfaces: command line, studio, notebook, rendering of many pictures, and standalone pages."""

@@ -1,7 +1,7 @@
-"""The command line: `lanterna VERB …`. How to add a verb is told in `lanterna.surfaces.cli.common`.
+"""The command line: `lanterna VERB …`. `lanterna.surfaces.cli.common` explains how to add a verb.
 
-This module imports nothing heavy. The front page is written from the table below, and a verb's own module
-(with torch, numpy, Pillow and pydantic behind it) is imported when that verb is asked for.
+This module imports nothing heavy. The front page is made from the table below, and a verb's own module
+(with torch, numpy, Pillow and pydantic) is imported only when that verb is run.
 """
 
 from __future__ import annotations
@@ -13,46 +13,46 @@ TYPE_CHECKING = False  # as in `lanterna/__init__.py`
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Verb -> what it does, in the order a person meets them. `cli/VERB.py` holds a function (or a cyclopts App)
-# of that name; the verbs that share another's module are in MODULES.
+# Verb -> its help, in the order of the front page. `cli/VERB.py` holds a function (or a cyclopts App) of that
+# name; MODULES names the module of a verb that shares one.
 VERBS: dict[str, str] = {
-    "tour": "Fetch, train, read a page, classify a photograph, dream and paint: the gallery in one go.",
+    "tour": "Train, read, classify, dream and paint: a gallery in one go.",
     "train": "Train a network on handwritten digits and watch it learn.",
-    "read": "Read the handwritten digits on a page, drawn or photographed.",
-    "classify": "Say what is in a photograph.",
-    "teach": "Teach a network your own classes: the subfolders of a folder of pictures.",
-    "look": "Look at a picture flowing through a network: every layer, and the paths that made the answer.",
-    "feature": "Paint what a channel, unit or class of a network wants to see.",
+    "read": "Read the handwritten digits on a photographed or drawn page.",
+    "classify": "Name what is in a photograph.",
+    "teach": "Teach a network your own classes, from folders of pictures.",
+    "look": "Look inside a network: every layer, and the paths to its answer.",
+    "feature": "Paint what a channel, unit or class of a network responds to.",
     "dream": "Turn a picture into what a network sees in it.",
     "style": "Paint a photograph in the style of a painting.",
-    "paint": "Let a network learn to paint a picture, and paint it at any size.",
-    "render": "Do one thing to thousands of pictures, on this machine or on many.",
-    "learn": "Do an experiment about something that the lecture says, and see whether it holds.",
-    "studio": "Open the studio: all of it live, in a browser on this machine.",
+    "paint": "Let a network learn a picture, and paint it at any size.",
+    "render": "Process thousands of pictures, on one machine or on many.",
+    "learn": "Run an experiment that tests a claim of the lecture.",
+    "studio": "Open the studio: everything live, in your browser.",
     "networks": "List the networks, their layers, shapes and sizes.",
-    "recipe": "Print the recipe that a picture carries.",
-    "rerun": "Make a picture again from the recipe it carries, or vary it.",
-    "shelf": "The data and weights that Lanterna uses: list, fetch, verify, clear.",
-    "doctor": "What this machine has, and what to do about what is missing.",
+    "recipe": "Print the recipe that is stored in a picture.",
+    "rerun": "Make a picture again from its recipe, or vary it.",
+    "shelf": "List, fetch, verify or clear the data and weights.",
+    "doctor": "Check this machine, and say how to fix what is missing.",
 }
 MODULES = {"rerun": "recipe"}
 BUILT = ("read", "classify", "teach", "feature", "dream", "style", "paint")
 """Verbs whose commands are built from the declarations of techniques."""
 
-_NARROWEST = 20
+_MIN_COLUMNS = 20
 
 
 def verbs() -> dict[str, str]:
-    """Every verb and what it does: those of the table, and techniques of packages that are installed."""
+    """Return every verb with its help: those of the table, and techniques of installed packages."""
     from lanterna.techniques import registry
 
     return {**registry.summaries(), **VERBS}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command in this process and give its exit code; nothing is raised.
+    """Run one command in this process and return its exit code; never raise.
 
-    0 it went well, 1 it failed, 2 it was asked for wrongly, 3 data is not here, 130 Ctrl-C.
+    0 success, 1 failure, 2 wrong usage, 3 missing data, 130 Ctrl-C.
     """
     tokens = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -64,11 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             print(f"lanterna {__version__}")
             return 0
-        from lanterna.surfaces.cli import frame
+        from lanterna.surfaces.cli import dispatch
 
-        return frame.run(tokens)
+        return dispatch.run(tokens)
     except BrokenPipeError:
-        return 1  # whoever was reading (`| head`) has seen enough
+        return 1  # the reader (`| head`) has closed the pipe
     except KeyboardInterrupt:
         print("lanterna: stopped", file=sys.stderr)
         return 130
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run() -> None:
     """Run the `lanterna` script.
 
-    No process that it starts imports from the current folder, in which a stranger's `pickle.py` may lie.
+    No process that it starts imports from the current folder, which may contain a stranger's `pickle.py`.
     """
     try:
         _prepare()
@@ -87,42 +87,43 @@ def run() -> None:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python flushes again on its way out and would complain: let it flush into nothing.
+        # Python flushes again when it exits, and would report the broken pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
 
 
 def _prepare() -> None:
-    """Make the environment one in which every verb works."""
+    """Prepare the process: safe imports, open streams, a terminal wide enough, printable output."""
     import shutil
 
     os.environ["PYTHONSAFEPATH"] = "1"
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # it was closed; each takes the number of its own, as the lowest free
+        if getattr(sys, name) is None:  # it was closed; reopened in order, each gets its own number back
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
     columns = shutil.get_terminal_size().columns
-    if "COLUMNS" in os.environ or columns < _NARROWEST:  # what lays out a page of one column never ends
-        os.environ["COLUMNS"] = str(max(_NARROWEST, columns))
+    if "COLUMNS" in os.environ or columns < _MIN_COLUMNS:  # rich never returns from a page of one column
+        os.environ["COLUMNS"] = str(max(_MIN_COLUMNS, columns))
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a name that the terminal cannot show must not end in a traceback
+        if hasattr(stream, "reconfigure"):  # or a name that the terminal cannot show raises
             stream.reconfigure(errors="backslashreplace")
 
 
 def _front_page() -> str:
-    there = verbs()
-    width = max(map(len, there)) + 2
-    rows = "\n".join(f"  {verb:<{width}}{what}" for verb, what in {**VERBS, **there}.items())
+    table = {**VERBS, **verbs()}
+    width = max(map(len, table)) + 2
+    rows = "\n".join(f"  {verb:<{width}}{text}" for verb, text in table.items())
     return f"""\
-Lanterna: classify and generate images with deep neural networks, and look inside them.
+Lanterna: classify and generate images with deep neural networks, and look
+inside them.
 
 Usage: lanterna VERB [OPTIONS]
 
 {rows}
 
-  {"--help":<{width}}Show this page; `lanterna VERB --help` tells all about one verb.
-  {"--version":<{width}}Show the version.
-  {"--install-completion":<{width}}
-  {"":<{width}}Let the shell complete verbs and options with the Tab key.
+  --help                Show this page; `lanterna VERB --help` describes a verb.
+  --version             Show the version.
+  --install-completion  Let your shell complete verbs and options with Tab.
 
-An option is taken from the command line, then from LANTERNA_VERB_OPTION in the environment, then from
-[VERB] in a lanterna.toml here or further up in the project. New here? Try `lanterna tour`."""
+Options come from the command line, then from LANTERNA_VERB_OPTION in the
+environment, then from [VERB] in lanterna.toml, in this folder or above it in
+the project. New here? Try `lanterna tour`."""

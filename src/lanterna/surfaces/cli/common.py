@@ -1,11 +1,11 @@
-"""What the verbs of the command line share, and how to add one.
+"""Options and helpers that the verbs of the command line share, and how to add a verb.
 
 The command of a technique is built from its declaration (`cli/techniques.py`). Any other verb is one module
 `cli/VERB.py` with one function of the verb's name, and one line in `VERBS` (`cli/__init__.py`). The module is
-imported only when its verb is asked for, so it may import torch at its top. It must not start with
-`from __future__ import annotations`: its annotations are read at run time, and become the options.
+imported only when its verb is run, so it may import torch at its top. It must not start with
+`from __future__ import annotations`: its annotations become the options at run time.
 
-    from lanterna.surfaces.cli.common import Force, Json, Output, Quiet, Settings, emit_json, given, progress
+    from lanterna.surfaces.cli.common import Force, Json, Output, Quiet, Settings, given_settings
 
     def bake(
         cake: Literal["lemon", "plum"] = "plum",      # a positional argument: put it before a lone `/`
@@ -18,25 +18,26 @@ imported only when its verb is asked for, so it may import torch at its top. It 
         json: Json = False,
         quiet: Quiet = False,
     ) -> int | None:
-        '''Bake a cake.      (first line: what `--help` shows first)
+        '''Bake a cake.      (the first line of `--help`)
 
-        More words; the settings' help comes from the fields' descriptions.
+        More about it. The help of the settings comes from the fields' descriptions.
         '''
-        wanted = Bake.checked({**Bake.presets.get(preset, {}), **given(settings)})
+        bake = Bake.checked({**Bake.presets.get(preset, {}), **given_settings(settings)})
 
-- Settings annotated with `Settings` become one option for each field (`--eggs 5 --sizes 12 20
-  --no-sugar`). They are None where nothing was given; `given(settings)` holds only what was given, on the
-  command line, in `LANTERNA_BAKE_EGGS` or under `[bake]` in lanterna.toml, so that a preset can fill
-  the rest.
-- Give back None (or 0) when all went well, or another exit code. Raise `UsageError`, `MissingError` or
-  `LanternaError`: the frame prints `lanterna: …` in one line and ends with its code. Let Ctrl-C through (130)
-  after keeping what there is.
-- Standard output is for the result alone: with `--json` exactly one document (`emit_json`), else lines
-  (`show`). Everything else is for standard error: `say` for a line, `console()` for tables, `progress` for a
-  bar (terminals only). Nothing else prints: names come from strangers, and these escape what moves a cursor.
-- `fetch_missing("mnist", quiet=quiet)` gets data with a bar before the work begins.
+- Settings annotated with `Settings` become one option for each field (`--eggs 5 --sizes 12 20 --no-sugar`).
+  The parameter is None if no option was given. `given_settings(settings)` has only those that the user
+  gave, on the command line, in `LANTERNA_BAKE_EGGS` or under `[bake]` in lanterna.toml, so that a preset
+  can fill in the rest.
+- Return None (or 0) on success, or another exit code. Raise `UsageError`, `MissingError` or
+  `LanternaError`: `dispatch.py` prints it as one line, `lanterna: …`, and exits with its code. Let Ctrl-C
+  through (130) after saving the work done so far.
+- Standard output is for the result alone: with `--json` exactly one document (`emit_json`), otherwise lines
+  (`show`). Everything else goes to standard error: `say` for a line, `console()` for tables, `progress` for
+  a bar (terminals only). Print with nothing else: these escape control characters, as names come from
+  strangers.
+- `fetch_missing("mnist", quiet=quiet)` fetches data with a progress bar before the work begins.
 - `-` arrives as `Path("-")`, for standard input or output.
-- In tests: `main(["bake", "plum"])` gives the exit code; read the output with pytest's capsys.
+- In tests, `main(["bake", "plum"])` returns the exit code; read the output with pytest's capsys.
 """
 
 from __future__ import annotations
@@ -64,60 +65,60 @@ if TYPE_CHECKING:
 
 
 Settings = Parameter(name="*")
-"""Marks settings whose fields become options."""
+"""Mark settings whose fields become options."""
 
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Write one JSON document.")]
-Quiet = Annotated[bool, Parameter(name=("--quiet", "-q"), negative="", help="Say only what went wrong.")]
-Force = Annotated[bool, Parameter(name="--force", negative="", help="Replace what is already there.")]
-Output = Annotated[Path | None, Parameter(name=("--output", "-o"), help="Where to write the result.")]
-Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], Parameter(help="Which device computes.")]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as JSON.")]
+Quiet = Annotated[bool, Parameter(name=("--quiet", "-q"), negative="", help="Print only results and errors.")]
+Force = Annotated[bool, Parameter(name="--force", negative="", help="Overwrite existing files.")]
+Output = Annotated[Path | None, Parameter(name=("--output", "-o"), help="The file to write.")]
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], Parameter(help="The device to compute on.")]
 Changes = Annotated[
     list[str] | None,
-    Parameter(name="--set", negative="", help="Change a setting: KEY=VALUE, as often as needed."),
+    Parameter(name="--set", negative="", help="Change settings: KEY=VALUE …"),
 ]
 
 
 class Update(Protocol):
-    """Moves a progress bar to `done` of `total`, with a few words beside it."""
+    """A function that moves a progress bar to `done` of `total`, with a short note next to it."""
 
     def __call__(self, done: float, total: float | None = None, note: str = "") -> None:
-        """Move it."""
+        """Move the bar."""
 
 
-def given(settings: BaseModel | None) -> dict[str, Any]:
-    """Only the settings that a person gave, not those that are defaults."""
+def given_settings(settings: BaseModel | None) -> dict[str, Any]:
+    """Return only the settings that the user gave, without defaults."""
     return {} if settings is None else {name: getattr(settings, name) for name in settings.model_fields_set}
 
 
-def assignments(changes: Sequence[str] | None) -> dict[str, str]:
-    """`["epochs=5"]` as `{"epochs": "5"}`. Errors: `UsageError` where there is no `=`."""
+def parse_assignments(changes: Sequence[str] | None) -> dict[str, str]:
+    """Parse `["epochs=5"]` into `{"epochs": "5"}`. Errors: `UsageError` if an `=` is missing."""
     found = {}
     for change in changes or ():
         key, equals, value = change.partition("=")
         if not equals or not key.strip():
-            raise UsageError(f"--set wants KEY=VALUE, got {change!r}")
+            raise UsageError(f"--set: expected KEY=VALUE, got {change!r}")
         found[key.strip().replace("-", "_")] = value.strip()
     return found
 
 
 def emit_json(document: object) -> None:
-    """Write the one JSON document of a command that was given `--json`."""
+    """Print the JSON document of a command that was run with `--json`."""
     print(json.dumps(document, indent=2, allow_nan=False))
 
 
 def say(text: str, *, quiet: bool = False) -> None:
-    """One line for the person, on standard error."""
+    """Print a line for the user, on standard error."""
     if not quiet:
         print(escape(text), file=sys.stderr)
 
 
 def show(*lines: str) -> None:
-    """Print lines of the result, on standard output; what cannot be printed in them is shown as its code."""
+    """Print lines of the result, on standard output, with unprintable characters escaped."""
     print("\n".join(map(escape, lines)), flush=True)
 
 
 def console(*, stdout: bool = False) -> Console:
-    """Make a rich console on standard error; what it prints is taken literally, and escaped as in `show`."""
+    """Create a rich console on standard error that prints text literally, escaped as in `show`."""
     from rich.console import Console
     from rich.segment import Segment
 
@@ -133,7 +134,7 @@ def console(*, stdout: bool = False) -> Console:
 
 
 def on_terminal() -> bool:
-    """Whether a person is watching standard error."""
+    """Whether standard error is a terminal."""
     return sys.stderr.isatty()
 
 
@@ -141,24 +142,24 @@ def on_terminal() -> bool:
 def progress(
     title: str, *, unit: Literal["steps", "bytes"] = "steps", quiet: bool = False
 ) -> Iterator[Update]:
-    """A bar on standard error while the block runs, on a terminal only; what it gives moves the bar."""
+    """Show a progress bar on standard error while the block runs, if it is a terminal."""
     if quiet or not on_terminal():
         yield lambda *_, **__: None
         return
     from rich import progress as rich
 
     count = rich.DownloadColumn() if unit == "bytes" else rich.MofNCompleteColumn()
-    left = rich.TimeRemainingColumn()
-    columns = ("{task.description}", rich.BarColumn(style="dim"), count, left, "{task.fields[note]}")
+    remaining = rich.TimeRemainingColumn()
+    columns = ("{task.description}", rich.BarColumn(style="dim"), count, remaining, "{task.fields[note]}")
     with rich.Progress(*columns, console=console(), transient=True) as bar:
         task = bar.add_task(title, total=None, note="")
         yield lambda done, total=None, note="": bar.update(task, completed=done, total=total, note=note)
 
 
 def fetch_missing(*names: str, quiet: bool = False) -> None:
-    """Fetch what is not on the shelf yet, with a bar; call it before work that needs these items.
+    """Fetch those items that are not on the shelf yet, with a progress bar.
 
-    Errors: `MissingError` where it cannot be fetched, `UsageError` for a name that the shelf does not know.
+    Errors: `MissingError` if one cannot be fetched, `UsageError` for an unknown name.
     """
     from lanterna import settings, shelf
 
@@ -166,30 +167,30 @@ def fetch_missing(*names: str, quiet: bool = False) -> None:
         if not shelf.is_fetched(name):
             say(f"fetching {name} ({format_size(shelf.ITEMS[name].size)})", quiet=quiet or settings.offline())
             with progress(name, unit="bytes", quiet=quiet) as update:
-                shelf.need(name, functools.partial(_move, update))
+                shelf.need(name, functools.partial(_update_bar, update))
 
 
-def tell_device(device: str, *, quiet: bool = False) -> None:
-    """Say on what work that takes a while computes; call it when nothing can be wrong any more."""
+def report_device(device: str, *, quiet: bool = False) -> None:
+    """Print the device that long work runs on. Call it after the last check that can fail."""
     from lanterna.devices import choose_device, describe_device
 
     say(f"computing on {describe_device(choose_device(device))}", quiet=quiet)
 
 
-def _move(update: Update, _: str, done: int, total: int) -> None:
+def _update_bar(update: Update, _: str, done: int, total: int) -> None:
     update(done, total)
 
 
-def about(seconds: float) -> str:
-    """A length of time that is estimated, as a person says it: about 4 minutes."""
+def format_duration(seconds: float) -> str:
+    """Format an estimated duration: about 4 minutes."""
     return f"about {seconds:.0f} seconds" if seconds < 90 else f"about {seconds / 60:.0f} minutes"
 
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[Callable[[], bool]]:
-    """Give a function that says whether Ctrl-C was pressed in the block; a second one stops at once.
+    """Yield a function that returns whether Ctrl-C was pressed; a second Ctrl-C interrupts immediately.
 
-    So that long work can end its step, keep what it has, and say so.
+    With it, long work can finish its step and save what it has so far.
     """
     pressed = False
 

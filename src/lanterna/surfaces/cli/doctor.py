@@ -1,4 +1,4 @@
-"""`lanterna doctor`: what this machine has, and what to do about what is missing."""
+"""`lanterna doctor`: check this machine, and say how to fix what is missing."""
 
 import importlib.metadata
 import importlib.util
@@ -31,9 +31,9 @@ PACKAGES = (
 
 
 def doctor(*, json: Json = False) -> int:
-    """What this machine has: versions, devices, data, folders; and what to do about what is missing.
+    """Check versions, devices, data and folders; say how to fix what is missing.
 
-    The exit code is 1 where something is missing that nothing works without.
+    The exit code is 1 if torch cannot be imported, as nothing works without it.
     """
     advice: list[str] = []
     torch_facts, broken = _torch(advice)
@@ -74,9 +74,9 @@ def _torch(advice: list[str]) -> tuple[dict[str, object], bool]:
         return {"error": f"{type(error).__name__}: {error}"}, True
     best = choose_device("auto")
     if settings.precision() == "float32":
-        advice.append("LANTERNA_PRECISION is float32: bfloat16 is not used, though it may be here")
+        advice.append("LANTERNA_PRECISION is float32: bfloat16 is off, even if this machine has it")
     elif best.type == "cpu" and fast_dtype(best) == torch.float32:
-        advice.append("this processor has no bfloat16: all works, in float32, at about half the speed")
+        advice.append("this processor has no bfloat16: everything runs in float32, at about half the speed")
     devices = ["cpu"]
     devices += [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     devices += ["mps"] if torch.backends.mps.is_available() else []
@@ -93,23 +93,23 @@ def _torch(advice: list[str]) -> tuple[dict[str, object], bool]:
 def _pictures(advice: list[str]) -> dict[str, bool]:
     from PIL import features
 
-    able = {name: bool(features.check(name)) for name in ("jpg", "webp", "avif", "littlecms2")}
-    able["heic"] = importlib.util.find_spec("pillow_heif") is not None
-    if not able["heic"]:
+    supported = {name: bool(features.check(name)) for name in ("jpg", "webp", "avif", "littlecms2")}
+    supported["heic"] = importlib.util.find_spec("pillow_heif") is not None
+    if not supported["heic"]:
         advice.append("to open an iPhone's HEIC photographs: pip install pillow-heif")
     advice += [
-        f"this Pillow cannot do {name}: pip install --force-reinstall pillow"
-        for name in able
-        if not able[name] and name != "heic"
+        f"Pillow is built without {name}: pip install --force-reinstall pillow"
+        for name in supported
+        if not supported[name] and name != "heic"
     ]
-    return able
+    return supported
 
 
 def _fetching(advice: list[str]) -> dict[str, object]:
     tools = {"pip": has_pip(), "uv": shutil.which("uv") is not None, "offline": settings.offline()}
     if not tools["pip"] and not tools["uv"]:
         advice.append(
-            "there is no pip and no uv here: python -m ensurepip, or `lanterna shelf import FILE.whl`"
+            "neither pip nor uv is installed: python -m ensurepip, or `lanterna shelf import FILE.whl`"
         )
     if tools["offline"]:
         advice.append("LANTERNA_OFFLINE is set: nothing is fetched")
@@ -117,23 +117,23 @@ def _fetching(advice: list[str]) -> dict[str, object]:
 
 
 def _shelf(advice: list[str]) -> dict[str, bool]:
-    here = {name: shelf.is_fetched(name) for name in shelf.ITEMS}
-    absent = [name for name in here if not here[name]]
-    if absent:
-        size = format_size(sum(shelf.ITEMS[name].size for name in absent))
-        advice.append(f"not on the shelf yet ({size}): lanterna shelf fetch {' '.join(absent)}")
-    return here
+    fetched = {name: shelf.is_fetched(name) for name in shelf.ITEMS}
+    missing = [name for name in fetched if not fetched[name]]
+    if missing:
+        size = format_size(sum(shelf.ITEMS[name].size for name in missing))
+        advice.append(f"not on the shelf yet ({size}): lanterna shelf fetch {' '.join(missing)}")
+    return fetched
 
 
 def _folder(folder: Path, advice: list[str]) -> dict[str, object]:
-    """Where a folder is, whether it can be written (or made), and how much room there is."""
+    """Return where a folder is, whether it can be written or created, and the free space."""
     nearest = next((parent for parent in (folder, *folder.parents) if parent.exists()), Path("/"))
     writable = nearest.is_dir() and os.access(nearest, os.W_OK)
     if not writable:
-        advice.append(f"{folder} cannot be written: set LANTERNA_HOME to a folder of yours")
+        advice.append(f"{folder} cannot be written: set LANTERNA_HOME to one of your own folders")
     free = shutil.disk_usage(nearest).free
     if free < 1e9:
-        advice.append(f"{nearest} has only {format_size(free)} left")
+        advice.append(f"{nearest} has only {format_size(free)} of free space")
     return {"place": str(folder), "exists": folder.exists(), "writable": writable, "free_bytes": free}
 
 
@@ -146,12 +146,10 @@ def _settings_file(advice: list[str]) -> Mapping[str, object]:
 
 
 def _techniques(advice: list[str]) -> Mapping[str, object]:
-    """The techniques of other packages."""
+    """Return the techniques of installed packages, by verb."""
     broken = registry.load_errors()
     advice += [f"{reason}: update or uninstall its package" for reason in broken.values()]
-    return {
-        verb: "cannot be used" if verb in broken else words for verb, words in registry.summaries().items()
-    }
+    return {verb: "cannot be used" if verb in broken else text for verb, text in registry.summaries().items()}
 
 
 def _version(package: str) -> str | None:
@@ -170,15 +168,15 @@ def _print(facts: Mapping[str, Mapping[str, object]], advice: list[str]) -> None
     table.add_column(overflow="fold")
     for section, content in facts.items():
         for index, (name, value) in enumerate(content.items()):
-            table.add_row("" if index else section, name, _worded(value))
+            table.add_row("" if index else section, name, _format(value))
     out = console(stdout=True)
     out.print(table)
     out.print()
-    for line in advice or ["all is well"]:
+    for line in advice or ["everything is fine"]:
         out.print(f"- {line}", soft_wrap=True)
 
 
-def _worded(value: object) -> str:
+def _format(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):  # a folder
@@ -186,4 +184,4 @@ def _worded(value: object) -> str:
         return f"{value['place']} ({format_size(value['free_bytes'])} free{state})"
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    return "not here" if value is None else str(value)
+    return "missing" if value is None else str(value)

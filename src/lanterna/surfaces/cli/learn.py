@@ -1,4 +1,4 @@
-"""`lanterna learn`: the lecture's claims, each as an experiment with a finding."""
+"""`lanterna learn`: the claims of the lecture, each tested by an experiment."""
 
 import shutil
 from itertools import zip_longest
@@ -22,9 +22,9 @@ from lanterna.surfaces.cli.common import (
     Json,
     Output,
     Quiet,
-    assignments,
     emit_json,
     fetch_missing,
+    parse_assignments,
     progress,
     say,
     show,
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 
 
 def learn(
-    name: Annotated[str | None, Parameter(help="Which lesson; without it they are listed.")] = None,
+    name: Annotated[str | None, Parameter(help="The lesson; without it, list them all.")] = None,
     /,
     *,
     changes: Changes = None,
     exercises: Annotated[
-        bool, Parameter(help="Print what to try, predict and explain, in place of the experiment.")
+        bool, Parameter(help="Print the exercises instead of running the experiment.")
     ] = False,
     words: Annotated[
         bool, Parameter(help="Explain the terms of the field, or the one given in place of a lesson.")
@@ -51,43 +51,44 @@ def learn(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Do an experiment about something that the lecture says, and see whether it holds.
+    """Run an experiment that tests a claim of the lecture.
 
-    `lanterna learn` lists the lessons, `lanterna learn curve` does one, `--set degree=9` changes it. Without
-    -o the picture is written to learn-NAME.png. `--exercises` prints its exercises, which `lanterna.check`
-    checks in Python. `--words` explains the terms: `lanterna learn logit --words`.
+    `lanterna learn` lists the lessons, `lanterna learn curve` runs one, and
+    `--set degree=9` changes it. Without -o its picture is saved as
+    learn-NAME.png. `--exercises` prints exercises, which `lanterna.check`
+    checks in Python.
     """
     if words:
         _explain(name, json=json)
         return
     if name is None:
         if exercises:
-            raise UsageError(f"--exercises: expected a lesson before it, one of {', '.join(LESSONS)}")
+            raise UsageError(f"--exercises: expected a lesson, one of {', '.join(LESSONS)}")
         _list(json=json)
         return
     if name not in LESSONS:
-        raise UsageError(f"there is no lesson {name!r}: there are {', '.join(LESSONS)}")
+        raise UsageError(f"unknown lesson {name!r}: the lessons are {', '.join(LESSONS)}")
     if exercises:
         emit_json(exercises_as_json(name)) if json else show(*sheet(name).splitlines())
         return
     lesson = LESSONS[name]
-    usual = lesson.settings().model_dump(mode="json")
-    assigned = {key: parse_value(text, usual.get(key)) for key, text in assignments(changes).items()}
+    defaults = lesson.settings().model_dump(mode="json")
+    assigned = {key: parse_value(text, defaults.get(key)) for key, text in parse_assignments(changes).items()}
     settings = lesson.settings.checked(assigned)
-    place = output or Path(f"learn-{name}.png")
-    check_picture_path(place, force=force)
+    path = output or Path(f"learn-{name}.png")
+    check_picture_path(path, force=force)
     fetch_missing(*lesson.needs, quiet=quiet)
     with (
         progress(lesson.title.lower(), quiet=quiet) as update,
-        report_to(lambda activity, done, total: update(done, total, activity)),
+        report_to(lambda task, done, total: update(done, total, task)),
     ):
         outcome = lesson.experiment(settings)
-    save_picture(draw(lesson, outcome), place, recipe=lesson_recipe(lesson, settings), force=force)
+    save_picture(draw(lesson, outcome), path, recipe=lesson_recipe(lesson, settings), force=force)
     if json:
         emit_json(
             {
                 "lesson": name,
-                "picture": str(place),
+                "picture": str(path),
                 "settings": settings.model_dump(mode="json"),
                 "exercises": exercises_as_json(name),
                 **outcome_as_json(outcome),
@@ -99,7 +100,7 @@ def learn(
     if outcome.rows:
         show("", *_table(outcome.rows))
     say("", quiet=quiet)
-    say(f"{place}: the picture; the code: {lesson.source}", quiet=quiet)
+    say(f"picture: {path}; code: {lesson.source}", quiet=quiet)
 
 
 def _explain(word: str | None, *, json: bool) -> None:
@@ -122,11 +123,11 @@ def _list(*, json: bool) -> None:
 
 
 def _table(rows: "Sequence[Sequence[str]]") -> list[str]:
-    """Rows in columns; a cell of several lines has them beneath each other, and the row a line after it."""
-    split = [[cell.split("\n") for cell in row] for row in rows]
-    widths = [max(len(line) for row in split for line in row[column]) for column in range(len(rows[0]))]
+    """Align rows in columns; after a row with a cell of several lines comes an empty line."""
+    cells = [[cell.split("\n") for cell in row] for row in rows]
+    widths = [max(len(line) for row in cells for line in row[column]) for column in range(len(rows[0]))]
     lines = []
-    for row in split:
+    for row in cells:
         for parts in zip_longest(*row, fillvalue=""):
             padded = (f"{part:<{width}}" for part, width in zip(parts, widths, strict=True))
             lines.append("  ".join(padded).rstrip())

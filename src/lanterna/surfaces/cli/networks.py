@@ -1,4 +1,4 @@
-"""`lanterna networks`: which networks there are, and what each is made of."""
+"""`lanterna networks`: the networks, and the layers of each."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -8,31 +8,31 @@ from cyclopts import Parameter
 
 from lanterna.errors import one_line
 from lanterna.networks import layers as layers_of
-from lanterna.networks import networks as listed
+from lanterna.networks import networks as list_networks
 from lanterna.networks.tracing import ForeignNetwork
 from lanterna.surfaces.cli.common import Json, console, emit_json, say
 
 
 def networks(
-    name: Annotated[str | None, Parameter(help="A network, to see its layers.")] = None,
+    name: Annotated[str | None, Parameter(help="The network whose layers to list.")] = None,
     /,
     *,
     json: Json = False,
 ) -> None:
-    """List the networks; with a name, its layers in order with their shapes and parameter counts."""
+    """List the networks; or the layers of one, with shapes and parameter counts."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     if name is None:
-        found = listed()
+        found = list_networks()
         if json:
             emit_json([asdict(listing) for listing in found])
             return
-        for column in ("name", "here", "input"):
+        for column in ("name", "available", "input"):
             table.add_column(column, no_wrap=True)
         for column in ("layers", "parameters"):
             table.add_column(column, justify="right")
-        table.add_column("what it does")
+        table.add_column("description")
         for listing in found:
             table.add_row(
                 one_line(listing.name),
@@ -45,7 +45,7 @@ def networks(
         console(stdout=True).print(table)
         for listing in found:
             if not listing.here:
-                say(f"{listing.name} is not here yet: {listing.command}")
+                say(f"to get {listing.name}: {listing.command}")
         return
     network, layers = layers_of(name)
     total = sum(parameter.numel() for parameter in network.parameters())
@@ -60,12 +60,12 @@ def networks(
             }
         )
         return
-    for column in ("layer", "kind", "puts out"):
+    for column in ("layer", "kind", "output"):
         table.add_column(column)
     table.add_column("parameters", justify="right")
     for layer in layers:
         table.add_row(one_line(layer.name), layer.kind, _shape(layer.shape), f"{layer.parameters:,}")
-    table.add_row("", "", "in all", f"{total:,}")
+    table.add_row("", "", "total", f"{total:,}")
     console(stdout=True).print(table)
     if isinstance(network, ForeignNetwork):
         say(f"{name}: {network.note}")

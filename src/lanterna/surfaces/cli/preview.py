@@ -1,7 +1,7 @@
 """A picture in the terminal, redrawn in place while it changes.
 
-In real pixels where the terminal is known to draw them by kitty's graphics protocol
-(https://sw.kovidgoyal.net/kitty/graphics-protocol), else as half blocks, two pixels a letter.
+Drawn as real pixels if the terminal is known to support kitty's graphics protocol
+(https://sw.kovidgoyal.net/kitty/graphics-protocol), otherwise as half blocks, two pixels a character.
 """
 
 import base64
@@ -26,46 +26,46 @@ if TYPE_CHECKING:
 
     from lanterna.techniques.technique import Frame
 
-How = Literal["kitty", "half blocks"]
+Protocol = Literal["kitty", "half blocks"]
 Show = Callable[["Tensor", str], None]
 
-_SHORTEST = 0.25  # seconds between two drawings
-_SHARE = 0.1  # of the time, at most, goes into drawing
+_MIN_INTERVAL = 0.25  # seconds between two redraws
+_MAX_SHARE = 0.1  # of the time that is spent on drawing
 _KITTY_SIDE = 1024
-_PIECE = 4096  # bytes of a picture in one command of the kitty protocol, at most
+_MAX_PAYLOAD = 4096  # bytes in one command of the kitty protocol
 
 
 class Screen(NamedTuple):
-    """A terminal's size in letters, and the width and height of a letter in pixels where it says so."""
+    """A terminal's size in characters, and the size of a character in pixels if the terminal reports it."""
 
     columns: int
     rows: int
-    letter: tuple[float, float] | None
+    cell: tuple[float, float] | None
 
 
 def why_not() -> str | None:
-    """Why no picture can be shown in this terminal, or None."""
+    """Return why this terminal cannot show a picture, or None if it can."""
     if not sys.stderr.isatty():
         return "standard error is not a terminal"
     if os.environ.get("NO_COLOR"):
         return "NO_COLOR is set"
     if os.environ.get("TERM", "dumb") == "dumb" and os.name != "nt":
-        return "this terminal is a dumb one"
-    # macOS's Terminal and GNU screen long had 256 colours alone; those that have more say so.
+        return "TERM is dumb"
+    # macOS's Terminal and GNU screen had only 256 colours for a long time; newer ones set COLORTERM.
     limited = os.environ.get("TERM_PROGRAM") == "Apple_Terminal" or "STY" in os.environ
     if limited and os.environ.get("COLORTERM") not in ("truecolor", "24bit"):
-        return "this terminal shows 256 colours only; one that shows all says COLORTERM=truecolor"
+        return "this terminal has only 256 colours, unless COLORTERM=truecolor is set"
     try:
         "▀".encode(sys.stderr.encoding or "ascii")
     except UnicodeEncodeError:
-        return f"{sys.stderr.encoding} has no letters to draw with"
+        return f"the encoding {sys.stderr.encoding} has no block characters"
     return None
 
 
-def choose() -> How:
-    """How this terminal draws pictures, by what it says of itself. Only what is sure is on the list."""
+def choose() -> Protocol:
+    """Choose how to draw, by the terminal's environment variables. Only terminals known to work get kitty."""
     term, program = os.environ.get("TERM", ""), os.environ.get("TERM_PROGRAM", "")
-    if os.environ.get("TMUX") or term.startswith(("tmux", "screen")):  # these keep pictures to themselves
+    if os.environ.get("TMUX") or term.startswith(("tmux", "screen")):  # these do not pass pictures on
         return "half blocks"
     known = os.environ.get("KITTY_WINDOW_ID") or term == "xterm-kitty" or program in ("ghostty", "WezTerm")
     return "kitty" if known else "half blocks"
@@ -74,15 +74,15 @@ def choose() -> How:
 @contextlib.contextmanager
 def watching(
     title: str,
-    told: "Callable[[Frame], str]",
+    describe: "Callable[[Frame], str]",
     rows: "Callable[[Frame], Sequence[str]]" = lambda _: (),
     *,
     shown: bool = False,
     quiet: bool,
 ) -> "Iterator[Callable[[Frame], None]]":
-    """The picture in the terminal where that is wanted and can be, else a bar; what it gives shows frames.
+    """Yield a function that shows frames: as a picture in the terminal if requested, otherwise as a bar.
 
-    `title` says what is being done, `told` what there is to say of a frame, `rows` are lines that stay.
+    `title` names the work, `describe` returns a frame's numbers as text, `rows` returns lines that stay.
     """
     begun = time.perf_counter()
     reason = why_not() if shown else None
@@ -94,7 +94,7 @@ def watching(
             def watch(frame: "Frame") -> None:
                 if frame.picture is not None:
                     seconds = time.perf_counter() - begun
-                    show(frame.picture, f"{frame.step} of {frame.steps}, {seconds:.0f} s{told(frame)}")
+                    show(frame.picture, f"{frame.step} of {frame.steps}, {seconds:.0f} s{describe(frame)}")
 
             yield watch
         return
@@ -103,7 +103,7 @@ def watching(
         def watch_steps(frame: "Frame") -> None:
             for row in rows(frame):
                 say(row, quiet=quiet)
-            update(frame.step, frame.steps, f"{time.perf_counter() - begun:.0f} s{told(frame)}")
+            update(frame.step, frame.steps, f"{time.perf_counter() - begun:.0f} s{describe(frame)}")
 
         yield watch_steps
 
@@ -111,17 +111,17 @@ def watching(
 def run_through(
     frames: "Generator[Frame, Any, None]",
     title: str,
-    told: "Callable[[Frame], str]",
+    describe: "Callable[[Frame], str]",
     *,
     shown: bool,
     quiet: bool,
 ) -> "Frame | None":
-    """Work through `frames` as `watching` shows them, to the end or to Ctrl-C; the last one or None.
+    """Run through `frames`, shown by `watching`, to the end or Ctrl-C; return the last one or None.
 
-    Ctrl-C waits for a frame that has a picture to keep.
+    Ctrl-C takes effect at the next frame that has a picture to save.
     """
     frame = None
-    with stoppable() as should_stop, watching(title, told, shown=shown, quiet=quiet) as watch:
+    with stoppable() as should_stop, watching(title, describe, shown=shown, quiet=quiet) as watch:
         for frame in frames:
             watch(frame)
             if should_stop() and frame.picture is not None:
@@ -132,9 +132,9 @@ def run_through(
 
 @contextlib.contextmanager
 def preview() -> Iterator[Show]:
-    """What it gives shows a picture `(3, H, W)` with a line of words beneath, a few times a second at most.
+    """Yield a function that shows a picture `(3, H, W)` above a line of text, a few times a second at most.
 
-    The last picture is always shown, and stays when the block ends; the words go.
+    The last picture is always shown, and stays when the block ends; the text is erased.
     """
     drawing = _Drawing(choose())
     try:
@@ -144,9 +144,9 @@ def preview() -> Iterator[Show]:
 
 
 class _Drawing:
-    """The place on the terminal where one picture is drawn again and again."""
+    """An area of the terminal where a picture is redrawn in place."""
 
-    def __init__(self, how: How) -> None:
+    def __init__(self, how: Protocol) -> None:
         self.how = how
         self.due = 0.0
         self.waiting: tuple[Tensor, str] | None = None
@@ -169,7 +169,7 @@ class _Drawing:
         if self.place and self.place[0] == screen:
             _, columns, rows = self.place
             top = f"\r\x1b[{rows}A"
-        else:  # the first time, and where the window has been changed: make room
+        else:  # the first time, or after the window was resized: make room
             columns, rows = fitted(picture.shape[-1], picture.shape[-2], screen)
             top = "\r\x1b[?25l" + "\n" * rows + f"\x1b[{rows}A"
             self.place = screen, columns, rows
@@ -177,60 +177,60 @@ class _Drawing:
         _write(f"{top}{body}{words[: screen.columns - 1]}\x1b[K")
         self.waiting = None
         now = time.monotonic()
-        self.due = now + max(_SHORTEST, (now - begun) / _SHARE)
+        self.due = now + max(_MIN_INTERVAL, (now - begun) / _MAX_SHARE)
 
 
 def fitted(width: int, height: int, screen: Screen) -> tuple[int, int]:
-    """How many columns and rows a picture fills, as large as the terminal allows with two rows to spare."""
-    across, down = screen.letter or (1.0, 2.0)
-    most = (screen.columns, max(1, screen.rows - 2))
-    scale = min(most[0] * across / width, most[1] * down / height)
-    sides = (round(width * scale / across), round(height * scale / down))
-    columns, rows = (max(1, min(side, limit)) for side, limit in zip(sides, most, strict=True))
+    """Return the columns and rows of a picture: as large as the terminal allows, with two rows to spare."""
+    cell_width, cell_height = screen.cell or (1.0, 2.0)
+    limits = (screen.columns, max(1, screen.rows - 2))
+    scale = min(limits[0] * cell_width / width, limits[1] * cell_height / height)
+    sides = (round(width * scale / cell_width), round(height * scale / cell_height))
+    columns, rows = (max(1, min(side, limit)) for side, limit in zip(sides, limits, strict=True))
     return columns, rows
 
 
-def _body(how: How, image: Image.Image, columns: int, rows: int, screen: Screen) -> str:
-    """The picture, and the way to the beginning of the line beneath it."""
+def _body(how: Protocol, image: Image.Image, columns: int, rows: int, screen: Screen) -> str:
+    """Return the escape codes that draw the picture and move to the start of the line below it."""
     if how == "half blocks":
         small = image.resize((columns, 2 * rows), Image.Resampling.BOX if image.width > columns else None)
         return half_blocks(small) + "\n"
-    across, down = screen.letter or (10.0, 20.0)
-    size = (columns * across, rows * down)
+    cell_width, cell_height = screen.cell or (10.0, 20.0)
+    size = (columns * cell_width, rows * cell_height)
     share = min(1.0, _KITTY_SIDE / max(size), max(image.size) / max(size))  # the terminal enlarges it
     small = image.resize(
         (max(1, round(size[0] * share)), max(1, round(size[1] * share))), Image.Resampling.LANCZOS
     )
-    # Where the cursor is left after a picture differs from terminal to terminal.
+    # Terminals differ in where they leave the cursor after a picture.
     return f"\x1b7{kitty(small, columns, rows)}\x1b8\x1b[{rows}B\r"
 
 
 def kitty(image: Image.Image, columns: int, rows: int) -> str:
-    """An RGB image as PNG in the kitty graphics protocol, drawn over so many letters.
+    """Encode an RGB image in the kitty graphics protocol, drawn over this many columns and rows.
 
-    It has the process's own number, so that the next one replaces it and another run's stays.
+    Its id is the process's, so that the next picture replaces it and another run's stays.
     """
     file = io.BytesIO()
     image.save(file, "PNG", compress_level=1)
     data = base64.standard_b64encode(file.getvalue()).decode()
-    pieces = [data[start : start + _PIECE] for start in range(0, len(data), _PIECE)]
+    chunks = [data[start : start + _MAX_PAYLOAD] for start in range(0, len(data), _MAX_PAYLOAD)]
     first = f"a=T,f=100,i={os.getpid() % 2**24 + 1},q=2,C=1,c={columns},r={rows},"
     return "".join(
-        f"\x1b_G{first if number == 0 else ''}m={int(number < len(pieces) - 1)};{piece}\x1b\\"
-        for number, piece in enumerate(pieces)
+        f"\x1b_G{first if number == 0 else ''}m={int(number < len(chunks) - 1)};{chunk}\x1b\\"
+        for number, chunk in enumerate(chunks)
     )
 
 
 def half_blocks(image: Image.Image) -> str:
-    """An RGB image of an even height as lines of ▀: the letter's colour above, its ground's below."""
+    """Draw an RGB image of even height as lines of ▀: foreground above, background below."""
     values = np.asarray(image)
     lines = []
     for upper, lower in zip(values[::2].tolist(), values[1::2].tolist(), strict=True):
-        line, before = [], None
+        line, last = [], None
         for above, below in zip(upper, lower, strict=True):
-            if (above, below) != before:
+            if (above, below) != last:
                 line.append(f"\x1b[38;2;{_semicolons(above)};48;2;{_semicolons(below)}m")
-                before = above, below
+                last = above, below
             line.append("▀")
         lines.append(f"{''.join(line)}\x1b[0m\x1b[K")
     return "\n".join(lines)
@@ -243,15 +243,14 @@ def _semicolons(colour: list[int]) -> str:
 def _screen() -> Screen:
     columns, rows = shutil.get_terminal_size()
     width = height = 0
-    with contextlib.suppress(
-        ImportError, OSError, ValueError
-    ):  # Windows has neither; a test's stream no number
+    # Windows has no fcntl, and a stream in a test has no file number.
+    with contextlib.suppress(ImportError, OSError, ValueError):
         import fcntl
         import termios
 
         size = fcntl.ioctl(sys.stderr.fileno(), termios.TIOCGWINSZ, bytes(8))
-        here_rows, here_columns, width, height = struct.unpack("HHHH", size)
-        rows, columns = here_rows or rows, here_columns or columns
+        own_rows, own_columns, width, height = struct.unpack("HHHH", size)
+        rows, columns = own_rows or rows, own_columns or columns
     return Screen(columns, rows, (width / columns, height / rows) if width and height else None)
 
 

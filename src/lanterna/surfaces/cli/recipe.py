@@ -1,4 +1,4 @@
-"""`lanterna recipe` and `lanterna rerun`: how a picture was made, and making it again."""
+"""`lanterna recipe` and `lanterna rerun`: print a picture's recipe, and make the picture again."""
 
 import sys
 from pathlib import Path
@@ -16,8 +16,8 @@ from lanterna.surfaces.cli.common import (
     Json,
     Output,
     Quiet,
-    assignments,
     emit_json,
+    parse_assignments,
     say,
     show,
 )
@@ -33,24 +33,25 @@ from lanterna.techniques.rerun import (
 
 
 def recipe(picture: Path, /, *, changes: Changes = None, json: Json = False) -> None:
-    """Print how a picture was made: with which verb, settings, inputs, network and seed.
+    """Print how a picture was made: verb, settings, inputs, network and seed.
 
-    Every picture and film that Lanterna saves carries this. The pixels are not looked at.
+    Every picture and film that Lanterna saves carries this recipe. The pixels are
+    not read.
 
     Parameters
     ----------
     picture
         A picture that Lanterna saved, or - for standard input.
     """
-    recipe = with_overrides(_recipe_of(picture), assignments(changes))
-    command, large = command_line(recipe, str(picture)), cell_commands(recipe)
+    recipe = with_overrides(_read(picture), parse_assignments(changes))
+    command, cells = command_line(recipe, str(picture)), cell_commands(recipe)
     if json:
-        each = {"commands": list(large.values())} if large else {}
-        emit_json({**recipe.model_dump(mode="json"), "command": command, **each})
+        commands = {"commands": list(cells.values())} if cells else {}
+        emit_json({**recipe.model_dump(mode="json"), "command": command, **commands})
     else:
-        show(*_described(recipe, command))
-        if large:
-            show("", "each of it large:", *(f"  {line}" for line in large.values()))
+        show(*_describe(recipe, command))
+        if cells:
+            show("", "commands for its pictures:", *(f"  {line}" for line in cells.values()))
 
 
 def rerun(
@@ -61,52 +62,53 @@ def rerun(
     output: Output = None,
     force: Force = False,
     trust: Annotated[
-        bool, Parameter(negative="", help="Run the code of a recipe's own network (module:function).")
+        bool, Parameter(negative="", help="Allow the recipe to run a network's code (module:function).")
     ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make a picture again from the recipe it carries: bit for bit on the same machine, device and version.
+    """Make a picture again from its recipe, or vary it with --set.
 
-    With --set it is varied. Without -o the result is put beside it, under a name that is free.
+    On the same machine, device and version the result is the same bit for bit.
+    Without -o it is saved next to the picture under a new name.
 
     Parameters
     ----------
     picture
         A picture that Lanterna saved, or - for standard input.
     """
-    then = _recipe_of(picture)
-    place = output or _free_name(picture)
-    check_picture_path(place, force=force)
-    assigned = assignments(changes)
-    recipe = with_overrides(then, assigned)
+    old = _read(picture)
+    path = output or _free_name(picture)
+    check_picture_path(path, force=force)
+    assigned = parse_assignments(changes)
+    recipe = with_overrides(old, assigned)
     recipe = locate_inputs(recipe, None if picture == Path("-") else picture.parent)
-    made, now = rerun_recipe(recipe, trust=trust)
-    save_picture(made, place, recipe=now, force=force, **print_options(now, place))
-    reasons = [] if assigned else differences(then, now)
+    result, new = rerun_recipe(recipe, trust=trust)
+    save_picture(result, path, recipe=new, force=force, **print_options(new, path))
+    reasons = [] if assigned else differences(old, new)
     if json:
-        emit_json({"picture": str(place), "changed": sorted(assigned), "may_differ": reasons})
+        emit_json({"picture": str(path), "changed": sorted(assigned), "may_differ": reasons})
     elif reasons and not quiet:
-        say(f"this may not be the same bit for bit: {'; '.join(reasons)}")
-    say(f"{printable(str(place))}: made again{' and varied' if assigned else ''}", quiet=quiet or json)
+        say(f"it may not be the same bit for bit: {'; '.join(reasons)}")
+    say(f"{printable(str(path))}: made again{' and varied' if assigned else ''}", quiet=quiet or json)
 
 
-def _recipe_of(picture: Path) -> "Recipe":
+def _read(picture: Path) -> "Recipe":
     return read_recipe(sys.stdin.buffer) if picture == Path("-") else read_film_recipe(picture)
 
 
 def _free_name(picture: Path) -> Path:
     if picture == Path("-"):
-        raise UsageError("-o is needed to say where to write a picture that came from standard input")
-    kept = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff")
-    suffix = picture.suffix if picture.suffix.lower() in kept else ".png"
+        raise UsageError("expected -o FILE: a picture from standard input has no name to derive one from")
+    suffixes = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff")
+    suffix = picture.suffix if picture.suffix.lower() in suffixes else ".png"
     name, number = f"{picture.stem}-again", 2
     while picture.with_name(f"{name}{suffix}").exists():
         name, number = f"{picture.stem}-again-{number}", number + 1
     return picture.with_name(f"{name}{suffix}")
 
 
-def _described(recipe: Recipe, command: str) -> list[str]:
+def _describe(recipe: Recipe, command: str) -> list[str]:
     rows = [
         ("picture", f"{recipe.output} of {recipe.verb}"),
         ("made with", f"Lanterna {recipe.lanterna}, torch {recipe.torch}"),
@@ -116,19 +118,19 @@ def _described(recipe: Recipe, command: str) -> list[str]:
     if recipe.network:
         weights = recipe.network.sha256
         rows.append(
-            ("network", f"{recipe.network.name} ({f'sha256 {weights[:12]}' if weights else 'as it is'})")
+            ("network", f"{recipe.network.name} ({f'sha256 {weights[:12]}' if weights else 'no weights'})")
         )
     rows += [("shelf", ", ".join(recipe.shelf))] if recipe.shelf else []
     rows += [("seed", str(recipe.seed))]
     rows += [(name, _plain(value)) for name, value in recipe.settings.items() if name != "seed"]
     width = max(len(printable(name, 60)) for name, _ in rows)
     lines = [f"{printable(name, 60):<{width}}  {printable(value)}" for name, value in rows]
-    return [*lines, "", "by hand:", f"  {command}"]
+    return [*lines, "", "command:", f"  {command}"]
 
 
 def _plain(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return " ".join(_plain(one) for one in value) or "none"
+        return " ".join(map(_plain, value)) or "none"
     return "none" if value is None else str(value)

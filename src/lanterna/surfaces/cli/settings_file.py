@@ -1,8 +1,8 @@
-"""`lanterna.toml`: defaults for the options of verbs, from a file that this user wrote.
+"""Read `lanterna.toml`: defaults for the options of verbs.
 
-A folder may come from a stranger, and other users write into shared ones. So a file counts only where it is
-this user's and nobody else can write it, it is looked for no further up than the project or the home folder,
-and it can give numbers and names, but nothing that opens a door: see `FORBIDDEN`.
+A folder may come from a stranger, and others may write into shared ones. So the file is used only if it
+belongs to this user and nobody else can write it; it is searched for no further up than the project or the
+home folder; and it can set numbers and names, but nothing that lets others in: see `FORBIDDEN`.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 NAME = "lanterna.toml"
 FORBIDDEN = {
     "trust", "force", "host", "allow", "token", "output",
-    "engine", "address", "nodes", "node_rank",  # who is asked to work can run code here
-    "sweep", "set", "changes", "words",  # settings in a text, which may name a network
+    "engine", "address", "nodes", "node_rank",  # a cluster can run code on this machine
+    "sweep", "set", "changes", "words",  # settings as text, which may name a network
 }  # fmt: skip
-"""Options that a settings file can never give; nor can it give any path, or a network that runs code."""
-_LARGEST = 65_536  # bytes
+"""Options that a settings file can never set; nor can it set any path, or a network that runs code."""
+_MAX_SIZE = 65_536  # bytes
 
 
 def fill_in(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Fill in what neither the command line nor the environment gives.
+    """Set the options that neither the command line nor the environment sets.
 
-    Errors: `UsageError` where the file is no settings file, or gives what none can.
+    Errors: `UsageError` if the file is not valid, or sets what it must not.
     """
-    if commands == ("doctor",):  # it has no such options, and says itself what is wrong with the file
+    if commands == ("doctor",):  # it has no such options, and reports itself what is wrong with the file
         return
     path = find_settings()
     if path is None:
@@ -55,43 +55,43 @@ def fill_in(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) 
 
 
 def find_settings() -> Path | None:
-    """The nearest settings file that counts, or None; one that does not count is said in one line.
+    """Return the nearest settings file, or None; print a line if it is ignored as unsafe.
 
-    It lies here or in a folder above, up to the project (a folder with `.git` or `pyproject.toml`) or to the
-    home folder; outside of both, only here.
+    It is searched for in the current folder and those above, up to the project (a folder with `.git` or
+    `pyproject.toml`) or the home folder; outside both, only in the current folder.
     """
-    path, why = _nearest()
-    if path is not None and why is not None:
-        print(f"lanterna: {one_line(f'{path} is left out: {why}')}", file=sys.stderr)
+    path, reason = _nearest()
+    if path is not None and reason is not None:
+        print(f"lanterna: {one_line(f'{path} is ignored: {reason}')}", file=sys.stderr)
         return None
     return path
 
 
 def _nearest() -> tuple[Path | None, str | None]:
-    """The nearest settings file, and why it does not count, where it does not."""
+    """Return the nearest settings file, and why it is unsafe, or None if it is safe."""
     try:
-        here = Path.cwd()
-    except OSError:  # the folder we are in was removed
+        current = Path.cwd()
+    except OSError:  # the current folder was removed
         return None, None
-    for folder in _searched(here):
+    for folder in _search_path(current):
         path = folder / NAME
         if os.path.lexists(path):
-            return path, _distrusted(path)
+            return path, _why_unsafe(path)
     return None, None
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """The settings of each verb.
+    """Return the settings of each verb.
 
-    Errors: `UsageError` where the file is no settings file, or gives what none can.
+    Errors: `UsageError` if the file is not valid, or sets what it must not.
     """
     try:
         with open_regular(path) as file:
-            content = file.read(_LARGEST + 1)
+            content = file.read(_MAX_SIZE + 1)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    if len(content) > _LARGEST:
-        raise UsageError(f"{path} is too large for a settings file: expected at most {_LARGEST:,} bytes")
+    if len(content) > _MAX_SIZE:
+        raise UsageError(f"{path} is too large for a settings file: expected at most {_MAX_SIZE:,} bytes")
     try:
         settings = tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -109,35 +109,35 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 def _refusal(path: Path, section: str, option: str, what: str) -> str:
     return (
-        f"{path}: [{section}] {option}: a settings file cannot give {what}: "
-        "remove the line, and say it each time"
+        f"{path}: [{section}] {option}: a settings file cannot set {what}: "
+        "remove the line, and give the option on the command line"
     )
 
 
-def _searched(here: Path) -> list[Path]:
-    """The folders that are searched, the nearest first."""
+def _search_path(current: Path) -> list[Path]:
+    """Return the folders to search, nearest first."""
     home = Path(os.path.expanduser("~"))  # noqa: PTH111 (it never fails)
     folders = []
-    for folder in (here, *here.parents):
+    for folder in (current, *current.parents):
         folders.append(folder)
         if folder == home or (folder / ".git").exists() or (folder / "pyproject.toml").exists():
             return folders
-    return [here]
+    return [current]
 
 
-def _distrusted(path: Path) -> str | None:
-    """Why a file does not count, or None where it does."""
+def _why_unsafe(path: Path) -> str | None:
+    """Return why a file is not safe to use, or None if it is."""
     if not hasattr(os, "getuid"):
-        return None  # Windows has no owners and modes of this kind
+        return None  # Windows has no such owners and modes
     try:
         status = path.stat()
     except OSError:
-        return None  # whoever reads it says what is wrong
+        return None  # reading it raises the error
     if status.st_uid != os.getuid():
-        return "it is another user's"
-    own_group = status.st_gid == status.st_uid  # many systems give each user a group of their own
+        return "it belongs to another user"
+    own_group = status.st_gid == status.st_uid  # many systems give each user their own group
     if status.st_mode & (stat.S_IWOTH if own_group else stat.S_IWOTH | stat.S_IWGRP):
-        return "other users can write it (chmod go-w makes it yours alone)"
+        return "other users can write to it (chmod go-w prevents that)"
     return None
 
 
@@ -150,7 +150,7 @@ def _takes_path(argument: Argument) -> bool:
 
 
 def _texts(value: object) -> Iterator[str]:
-    """All texts in a value of TOML; of `KEY=VALUE` the value."""
+    """Yield all strings in a TOML value; of `KEY=VALUE`, the value."""
     if isinstance(value, str):
         yield value.rpartition("=")[2]
     elif isinstance(value, list):
@@ -161,15 +161,15 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def facts() -> Mapping[str, object]:
-    """Which file is used here, and what it sets, for `lanterna doctor`.
+    """Return which file is used and what it sets, for `lanterna doctor`.
 
-    Errors: `UsageError` for one that does not count, and as `read_settings`.
+    Errors: `UsageError` if the file is unsafe; those of `read_settings`.
     """
-    path, why = _nearest()
+    path, reason = _nearest()
     if path is None:
         return {"file": None}
-    if why is not None:
-        raise UsageError(f"{path} is left out: {why}")
+    if reason is not None:
+        raise UsageError(f"{path} is ignored: {reason}")
     return {"file": str(path)} | {
         f"{section}.{option}": value
         for section, options in read_settings(path).items()

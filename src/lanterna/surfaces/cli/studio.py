@@ -1,4 +1,4 @@
-"""`lanterna studio`: everything, live, in a browser on this machine."""
+"""`lanterna studio`: everything live, in a browser on this machine."""
 
 from typing import Annotated
 
@@ -9,11 +9,11 @@ from lanterna.surfaces.cli.common import Quiet, say, show
 
 def studio(
     *,
-    port: Annotated[int | None, Parameter(help="The port; 8765, or any that is free.")] = None,
-    browser: Annotated[bool, Parameter(help="Open the page in the browser.")] = True,
+    port: Annotated[int | None, Parameter(help="The port. [default: 8765, or a free one]")] = None,
+    browser: Annotated[bool, Parameter(help="Open the page in a browser.")] = True,
     host: Annotated[
         str | None,
-        Parameter(help="Another address to listen at, 0.0.0.0 for all: whoever has the token can use it."),
+        Parameter(help="Another address to listen on, 0.0.0.0 for all; whoever has the token can use it."),
     ] = None,
     allow: Annotated[
         tuple[str, ...],
@@ -24,10 +24,10 @@ def studio(
     ] = (),
     quiet: Quiet = False,
 ) -> None:
-    """Open the studio: all of it live, in a browser on this machine.
+    """Open the studio: everything live, in your browser.
 
-    Ctrl-C closes it. Jobs that are under way go on when it is opened again. The address that it prints holds
-    a token that is new each time; without it nothing can be seen or changed.
+    Ctrl-C closes it; jobs resume when it is opened again. The address that it
+    prints contains a token, new each time, without which nobody can use it.
     """
     from lanterna.files import private_umask
     from lanterna.surfaces.studio.server import open_address, open_browser, serve
@@ -35,7 +35,10 @@ def studio(
     def opened(address: str) -> None:
         say("the studio is open; Ctrl-C closes it", quiet=quiet)
         if host is not None:
-            say("others reach it at this address, which holds the token: who has it can do all", quiet=quiet)
+            say(
+                "other machines reach it at this address; its token allows everything",
+                quiet=quiet,
+            )
         show(address)
 
     with private_umask() as umask:
@@ -45,5 +48,5 @@ def studio(
             if browser:
                 open_browser(umask)
         else:
-            shown = (lambda: open_browser(umask)) if browser else None
-            serve(port=port, host=host, allow=allow, browser=shown, opened=opened)
+            show_page = (lambda: open_browser(umask)) if browser else None
+            serve(port=port, host=host, allow=allow, browser=show_page, opened=opened)

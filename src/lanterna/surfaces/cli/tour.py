@@ -1,4 +1,4 @@
-"""`lanterna tour`: see what Lanterna does, in one go."""
+"""`lanterna tour`: a tour of what Lanterna does."""
 
 import time
 from pathlib import Path
@@ -11,46 +11,44 @@ from lanterna.surfaces.cli.common import Quiet, fetch_missing, say
 
 def tour(
     *,
-    output: Annotated[
-        Path, Parameter(name=("--output", "-o"), help="The folder that the gallery goes into.")
-    ] = Path("gallery"),
-    painting: Annotated[
-        Path | None, Parameter(help="A painting of yours, whose style a room uses too.")
-    ] = None,
+    output: Annotated[Path, Parameter(name=("--output", "-o"), help="The gallery's folder.")] = Path(
+        "gallery"
+    ),
+    painting: Annotated[Path | None, Parameter(help="Your own painting, for one room's style.")] = None,
     quick: Annotated[
-        bool, Parameter(negative="", help="Small pictures and a short race: does all of it work here?")
+        bool, Parameter(negative="", help="Use small pictures and a short race, to test that it all works.")
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Fetch, train, read a page, classify photographs, look inside, dream and paint: the gallery in one go.
+    """Train, read, classify, look inside, dream and paint: a gallery in one go.
 
-    Writes a page, index.html, with everything that was made. What is there already is used again.
+    Writes a page, index.html, with all the results. Networks that are trained already are used again.
     """
     begun = time.perf_counter()
-    say("first what is needed from the shelf", quiet=quiet)
+    say("fetching data and weights, if any are missing", quiet=quiet)
     from lanterna.images import open_picture
-    from lanterna.surfaces.cli.reader import watching
-    from lanterna.surfaces.cli.touring import SHELF, rooms
+    from lanterna.surfaces.cli.digit_reader import watching
+    from lanterna.surfaces.cli.tour_rooms import SHELF, all_rooms
     from lanterna.surfaces.web.gallery import begin_gallery, check_gallery, write_gallery
 
     if painting is not None:
-        open_picture(painting, longest=64)  # one that cannot be read is told before anything is fetched
+        open_picture(painting, longest=64)  # raises before anything is fetched
     check_gallery(output)
     fetch_missing(*SHELF, quiet=quiet)
     begin_gallery(output)
-    to_see, seen = rooms(painting, quick=quick), []
-    for number, (name, room) in enumerate(to_see.items(), start=1):
-        say(f"room {number} of {len(to_see)}: {name}", quiet=quiet)
+    rooms, finished = all_rooms(painting, quick=quick), []
+    for number, (name, create_room) in enumerate(rooms.items(), start=1):
+        say(f"room {number} of {len(rooms)}: {name}", quiet=quiet)
         with watching(quiet=quiet) as watch:
-            seen.append(room(output, watch))
-    index = write_gallery(output, seen)
+            finished.append(create_room(output, watch))
+    index = write_gallery(output, finished)
     say("", quiet=quiet)
-    say(f"The gallery is open, after {time.perf_counter() - begun:.0f} s:", quiet=quiet)
-    for made in seen:
-        numbers = ", ".join(f"{what} {value}" for what, value in made.numbers)
-        say(f"  {made.title}: {numbers}", quiet=quiet)
-    say(f"Look at {index}. Then try:", quiet=quiet)
-    for made in seen:
-        say(f"  {made.command}", quiet=quiet)
-    say("Or do it by hand, in your browser:", quiet=quiet)
+    say(f"The gallery is ready, after {time.perf_counter() - begun:.0f} s:", quiet=quiet)
+    for room in finished:
+        numbers = ", ".join(f"{label} {value}" for label, value in room.numbers)
+        say(f"  {room.title}: {numbers}", quiet=quiet)
+    say(f"Open {index}. Then try:", quiet=quiet)
+    for room in finished:
+        say(f"  {room.command}", quiet=quiet)
+    say("Or do it all by hand, in your browser:", quiet=quiet)
     say("  lanterna studio", quiet=quiet)

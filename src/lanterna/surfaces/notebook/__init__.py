@@ -1,16 +1,16 @@
-"""Lanterna in the cells of a notebook: experiments that show themselves, and views to touch.
+"""Lanterna in notebooks: experiments that display themselves, and interactive views.
 
     from lanterna import notebook
 
-    notebook.lesson("curve", degree=9)            # the experiment: its finding and its charts
-    notebook.pad()                                # draw a digit, and see what is read
-    notebook.look("conv", digit)                  # the digit flowing through the network, live
-    notebook.make("dream", "cat.jpg")             # any technique: frames as they come, with a button to stop
-    notebook.techniques("dream")                  # what it takes: inputs, presets, settings
-    notebook.watch(lanterna.dream(cat))           # any other work, shown in the same way
-    notebook.play("functions")                    # a lesson's piece to touch
+    notebook.lesson("curve", degree=9)            # an experiment: its finding and its charts
+    notebook.pad()                                # draw a digit, and see what it is read as
+    notebook.look("conv", digit)                  # the digit inside the network, live
+    notebook.make("dream", "cat.jpg")             # any technique: live frames, with a Stop button
+    notebook.techniques("dream")                  # its inputs, presets and settings
+    notebook.watch(lanterna.dream(cat))           # any other frames, shown in the same way
+    notebook.play("functions")                    # the interactive part of a lesson
 
-Lessons and what they find need nothing more; views need anywidget: `pip install "lanterna[notebook]"`.
+Lessons need nothing more; views need anywidget: `pip install "lanterna[notebook]"`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from lanterna.surfaces.notebook.lessons import exercises, lesson
 
 if TYPE_CHECKING:
     from lanterna.surfaces.notebook.listing import techniques
-    from lanterna.surfaces.notebook.making import make, watch
+    from lanterna.surfaces.notebook.run import make, watch
     from lanterna.surfaces.notebook.views import look, pad, play
 
-_PLACES = {
-    **dict.fromkeys(("make", "watch"), "making"),
+_MODULES = {
+    **dict.fromkeys(("make", "watch"), "run"),
     **dict.fromkeys(("look", "pad", "play"), "views"),
     "techniques": "listing",
 }
@@ -46,15 +46,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name not in _PLACES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     except ModuleNotFoundError as error:
         if error.name not in ("anywidget", "traitlets"):
             raise
         from lanterna.errors import MissingError
 
-        raise MissingError(
-            f'notebook.{name} is shown by anywidget, which is not here: pip install "lanterna[notebook]"'
-        ) from None
+        raise MissingError(f'notebook.{name} needs anywidget: pip install "lanterna[notebook]"') from None

@@ -1,4 +1,4 @@
-"""A lesson in a cell: its experiment is done, and shows its finding, its charts and its table."""
+"""Run a lesson's experiment in a cell, and display its finding, charts and table."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from lanterna.lessons import Finding, Lesson, Outcome
     from lanterna.techniques.technique import Settings
 
-Bundle = tuple[dict[str, str], dict[str, dict[str, str]]]
+MimeBundle = tuple[dict[str, str], dict[str, dict[str, str]]]
 
 
 @dataclass(frozen=True, repr=False)
-class Done:
-    """A lesson whose experiment was done with `settings`: what came out, and how a notebook shows it."""
+class LessonResult:
+    """The result of a lesson's experiment with these `settings`, which a notebook can display."""
 
     lesson: Lesson
     settings: Settings
@@ -35,54 +35,55 @@ class Done:
 
     @property
     def finding(self) -> Finding:
-        """Whether the claim holds, in words, with numbers and seeds."""
+        """Whether the claim holds, as text with numbers and seeds."""
         return self.outcome.finding
 
     @property
     def numbers(self) -> Mapping[str, float]:
-        """The numbers that the finding rests on, by name."""
+        """The numbers that support the finding, by name."""
         return self.finding.numbers
 
     @property
     def picture(self) -> Tensor:
-        """The charts with question and finding, `(3, H, W)` in [0, 1], as the terminal saves them."""
+        """The charts with question and finding, `(3, H, W)` in [0, 1], as the command line saves them."""
         return draw(self.lesson, self.outcome)
 
     def __repr__(self) -> str:
-        return f"{self.lesson.question}\n{self.finding}"
+        finding = self.finding
+        return f"{self.lesson.question}\n{finding.verdict.capitalize()}. {finding.words}"
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:
-        """Words and table as text, the charts as a picture: what notebooks ask for."""
-        del include, exclude  # hints, which a bundle need not follow
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> MimeBundle:
+        """Return text and table as HTML, and the charts as a picture, for notebooks."""
+        del include, exclude  # only hints
         png = base64.b64encode(as_png(draw(self.lesson, self.outcome, words=False))).decode()
         titles = "; ".join(chart.title for chart in self.outcome.charts)
-        found = self.finding
+        finding = self.finding
         html = (
             f'<div style="max-width: 72em"><p><em>{escape(self.lesson.question)}</em><br>'
-            f"<strong>{escape(found.label)}:</strong> {escape(found.words)}</p>"
+            f"<strong>{escape(finding.verdict.capitalize())}.</strong> {escape(finding.words)}</p>"
             f'<img alt="{escape(titles)}" style="max-width: 100%" src="data:image/png;base64,{png}">'
             f"{_table(self.outcome.rows)}</div>"
         )
         data = {"text/html": html, "image/png": png, "text/plain": repr(self)}
-        return data, {"image/png": {"alt": f"{titles}. {found.words}"}}
+        return data, {"image/png": {"alt": f"{titles}. {finding.words}"}}
 
 
-def lesson(name: str, **values: object) -> Done:
-    """Do a lesson's experiment: `lesson("curve", degree=9)`. What it needs is fetched first.
+def lesson(name: str, **values: object) -> LessonResult:
+    """Run a lesson's experiment: `lesson("curve", degree=9)`. The data it needs are fetched first.
 
-    Errors: `UsageError` for a lesson or a setting that is not there; `MissingError` where data cannot be had.
+    Errors: `UsageError` for an unknown lesson or setting; `MissingError` if data cannot be fetched.
     """
     if name not in LESSONS:
-        raise UsageError(f"there is no lesson {name!r}: there are {', '.join(LESSONS)}")
+        raise UsageError(f"unknown lesson {name!r}: the lessons are {', '.join(LESSONS)}")
     chosen = LESSONS[name]
     settings = chosen.settings.checked(values)
     fetch_missing(*chosen.needs)
-    return Done(chosen, settings, chosen.experiment(settings))
+    return LessonResult(chosen, settings, chosen.experiment(settings))
 
 
 @dataclass(frozen=True, repr=False)
 class Sheet:
-    """A page of text: the exercises of a lesson, or what there is to make."""
+    """A page of text: a lesson's exercises, or a list of techniques."""
 
     name: str
     text: str
@@ -91,14 +92,14 @@ class Sheet:
         return self.text
 
     def _repr_markdown_(self) -> str:
-        """The same, as a notebook sets it."""
+        """Return the text, which notebooks render as Markdown."""
         return self.text
 
 
 def exercises(name: str) -> Sheet:
-    """What to try, predict and explain in a lesson, and how each answer is checked.
+    """Return a lesson's exercises, with how to check each answer.
 
-    Errors: `UsageError` for a lesson that is not there.
+    Errors: `UsageError` for an unknown lesson.
     """
     return Sheet(name, sheet(name))
 

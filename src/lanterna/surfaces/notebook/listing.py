@@ -1,4 +1,4 @@
-"""What `make` makes in a cell: every technique, and what one takes."""
+"""List the techniques for `make`, and the inputs and settings of each."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ if TYPE_CHECKING:
     from lanterna.techniques.technique import Input, Technique
 
 
-def technique_named(name: str) -> Technique:
-    """A technique by its name. Errors: `UsageError` that lists the techniques there are."""
-    found = registry.all_techniques()
-    if name not in found:
-        registry.techniques_for(name)  # says why, where somebody's package cannot be imported
-        raise UsageError(f"there is no technique {name!r}: there are {', '.join(found)}")
-    return found[name]
+def find_technique(name: str) -> Technique:
+    """Find a technique by its name. Errors: `UsageError`, with a list of all techniques."""
+    known = registry.all_techniques()
+    if name not in known:
+        registry.techniques_for(name)  # raises if the technique's package is broken
+        raise UsageError(f"unknown technique {name!r}: the techniques are {', '.join(known)}")
+    return known[name]
 
 
 def techniques(name: str = "") -> Sheet:
-    """Every technique with what it does; or the inputs, presets and settings of the one with that name.
+    """List all techniques; or the inputs, presets and settings of one.
 
-    Errors: `UsageError` for a technique that is not there.
+    Errors: `UsageError` for an unknown technique.
     """
     if not name:
-        found = registry.all_techniques().values()
-        return Sheet("techniques", "\n".join(f"- `{each.name}`: {each.help}" for each in found))
-    technique = technique_named(name)
+        known = registry.all_techniques().values()
+        return Sheet("techniques", "\n".join(f"- `{each.name}`: {each.help}" for each in known))
+    technique = find_technique(name)
     settings = [
         f"- `{name}`: {field.description} Default: `{field.get_default(call_default_factory=True)!r}`"
         for name, field in technique.settings.model_fields.items()
@@ -48,5 +48,5 @@ def _list(title: str, lines: list[str]) -> str:
 
 
 def _input(each: Input) -> str:
-    notes = ", ".join(["needed"] * each.required + ["one or several"] * each.many)
+    notes = ", ".join(["required"] * each.required + ["one or more"] * each.many)
     return f"- `{each.name.replace('-', '_')}`: {each.help}" + (f" ({notes})" if notes else "")

@@ -1,7 +1,7 @@
-"""Views in a cell: the live look, a pad to draw on, and the pieces of lessons that one touches.
+"""Interactive views in a cell: the live look, a drawing pad, and the widgets of lessons.
 
-Each is one of Lanterna's own pages, whole in itself, in a frame that can reach nothing but the cell's model
-(`web/cell/cell.js`). What is done by hand there arrives in Python, and Python may answer.
+Each is one of Lanterna's standalone pages, in a frame that can reach nothing but the cell's model
+(`web/cell/cell.js`). The page sends what the user does to Python, and Python can answer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lanterna.lessons import LESSONS
 from lanterna.networks import open_network, shelf_items
 from lanterna.probes.look import look as outputs
 from lanterna.surfaces.cli.common import fetch_missing
-from lanterna.surfaces.notebook.bundle import Bundle, bundle
+from lanterna.surfaces.notebook.mime import MimeBundle, mime_bundle
 from lanterna.surfaces.web.look_page import look_page
 from lanterna.surfaces.web.page import asset, standalone, with_imports
 from lanterna.techniques.train.technique import open_or_train
@@ -31,46 +31,46 @@ if TYPE_CHECKING:
 
     from lanterna.networks.network import Network
 
-_LOOK, _PAD, _PLAY = 900, 440, 480  # pixels that a view takes up at first
+_LOOK_HEIGHT, _PAD_HEIGHT, _PLAY_HEIGHT = 900, 440, 480  # initial heights in pixels
 _PIXELS = 28 * 28
 _INKS = range(256)
 
-PIECES = {
+WIDGETS = {
     "gates": "gates", "derivative": "slope", "circuits": "circuit", "neuron": "switch", "layers": "rings",
     "descent": "hill", "curve": "sketch", "functions": "sketch",
 }  # fmt: skip
-"""What one does by hand in a lesson: the module of `web/lessons/`, as in the studio's room."""
+"""Lesson -> its interactive widget, a module of `web/lessons/`, as in the studio."""
 
-LOOKED_AT = ("digit", "paths")
-"""Lessons in which one looks inside a digit network."""
+LOOK_LESSONS = ("digit", "paths")
+"""Lessons whose interactive part is a look inside a digit network."""
 
 
 class View(anywidget.AnyWidget):
-    """A page in a cell. `told` is what it last said, `shown` what it was last told."""
+    """A page in a cell. `from_page` is its last message, `to_page` the last one sent to it."""
 
     _esm = asset("cell/cell.js")
     page = traitlets.Unicode("").tag(sync=True)
     title = traitlets.Unicode("").tag(sync=True)
     height = traitlets.Int(480).tag(sync=True)
-    told: Any = traitlets.Dict().tag(sync=True)
-    shown: Any = traitlets.Dict().tag(sync=True)
+    from_page: Any = traitlets.Dict().tag(sync=True)
+    to_page: Any = traitlets.Dict().tag(sync=True)
 
     fallback: Tensor | None = None
-    """A picture `(3, H, W)` for where no view can be shown."""
+    """A picture `(3, H, W)` to show if no view can be."""
 
     def __repr__(self) -> str:
-        return self.title if self.fallback is not None else f"{self.title}: run this cell to do it by hand"
+        return self.title if self.fallback is not None else f"{self.title}: run the cell to use it"
 
-    def _repr_mimebundle_(self, **_: object) -> Bundle:
-        """The view, and a picture for where it cannot be."""
-        return bundle(self.model_id, repr(self), self.fallback)
+    def _repr_mimebundle_(self, **_: object) -> MimeBundle:
+        """Return the view, and a picture to show if it cannot be."""
+        return mime_bundle(self.model_id, repr(self), self.fallback)
 
 
 class Pad(View):
-    """A pad to draw a digit on, and what a network reads in it.
+    """A pad to draw a digit on, which a network reads.
 
-    `image` `(1, 28, 28)` in [0, 1] is the drawing as MNIST's digits are, scaled and centred; None before one
-    is drawn. `digit` is what was read, `shares` the probability of each answer.
+    `image` `(1, 28, 28)` in [0, 1] is the drawing, scaled and centred like MNIST's digits, or None before the
+    first. `digit` is what it was read as, `shares` the probability of each digit.
     """
 
     def __init__(self, network: Network) -> None:
@@ -80,14 +80,14 @@ class Pad(View):
             "Draw a digit", sheets=["cell/cell.css"], modules=with_imports("cell/pad.js"),
             entry="cell/pad.js", data={"classes": classes}, arrays={}, body="",
         )  # fmt: skip
-        super().__init__(page=page, title="A pad to draw a digit on", height=_PAD)
+        super().__init__(page=page, title="A pad to draw a digit on", height=_PAD_HEIGHT)
         self.image: Tensor | None = None
         self.digit: int | None = None
         self.shares: list[float] = []
-        self.observe(self._read, "told")
+        self.observe(self._read, "from_page")
 
     def _read(self, change: Mapping[str, Any]) -> None:
-        """Read what the page says was drawn, and tell it."""
+        """Read the drawing that the page sent, and send the result back."""
         pixels, number = change["new"].get("pixels"), change["new"].get("number", 0)
         self.image, self.digit, self.shares = None, None, []
         if isinstance(pixels, list) and len(pixels) == _PIXELS and all(each in _INKS for each in pixels):
@@ -96,49 +96,49 @@ class Pad(View):
                 device = next(self._network.parameters()).device
                 shares = self._network(self.image[None].to(device)).softmax(1)[0]
             self.digit, self.shares = int(shares.argmax()), shares.tolist()
-        self.shown = {"number": number, "shares": self.shares}
+        self.to_page = {"number": number, "shares": self.shares}
 
 
-class Piece(View):
-    """A lesson's piece to touch. `settings` are what it is set to, by hand or from here."""
+class LessonWidget(View):
+    """A lesson's interactive widget. `settings` follow what the user does, and can be set from Python."""
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
-        piece = f"lessons/{PIECES[name]}.js"
+        module = f"lessons/{WIDGETS[name]}.js"
         page = standalone(
             LESSONS[name].title, sheets=["chart.css", "lessons/lessons.css", "cell/cell.css"],
-            modules=with_imports("cell/play.js", piece),
-            entry="cell/play.js", data={"piece": piece, "settings": dict(settings)}, arrays={}, body="",
+            modules=with_imports("cell/play.js", module),
+            entry="cell/play.js", data={"piece": module, "settings": dict(settings)}, arrays={}, body="",
         )  # fmt: skip
-        super().__init__(page=page, title=LESSONS[name].title, height=_PLAY)
+        super().__init__(page=page, title=LESSONS[name].title, height=_PLAY_HEIGHT)
         self._settings = dict(settings)
-        self.observe(self._moved, "told")
+        self.observe(self._update, "from_page")
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What it is set to now, as `lesson` takes it: `lesson("curve", **piece.settings)`."""
+        """The current settings, for `lesson`: `lesson("curve", **widget.settings)`."""
         return dict(self._settings)
 
     @settings.setter
     def settings(self, changes: Mapping[str, Any]) -> None:
         self._settings |= changes
-        self.shown = {"settings": dict(changes)}
+        self.to_page = {"settings": dict(changes)}
 
-    def _moved(self, change: Mapping[str, Any]) -> None:
+    def _update(self, change: Mapping[str, Any]) -> None:
         self._settings |= change["new"].get("settings", {})
 
 
 def look(network: Network | str, image: Tensor, *, title: str = "A digit") -> View:
-    """The picture `(C, H, W)` in [0, 1] flowing through a network, live: hover, cut, draw another.
+    """Show a picture `(C, H, W)` in [0, 1] inside a network, live: hover, switch units off, draw another.
 
-    `network` is a network or the name of one; `conv` and `dense` are trained first where they are not here.
+    `network` is a network or its name; `conv` and `dense` are trained first if they do not exist yet.
 
-    Errors: `UsageError` where the network takes no such picture, `MissingError` for a network that is absent.
+    Errors: `UsageError` if the network cannot take the picture, `MissingError` if it is not available.
     """
     fetch_missing("mnist")
     name = network if isinstance(network, str) else network.name
     opened = _opened(network)
     view = View(
-        page=look_page(opened, image, name=name, title=title), title=f"{title} in {name}", height=_LOOK
+        page=look_page(opened, image, name=name, title=title), title=f"{title} in {name}", height=_LOOK_HEIGHT
     )
     layers = outputs(opened, image)
     view.fallback = layer_sheet({"picture": image, **layers})
@@ -146,7 +146,7 @@ def look(network: Network | str, image: Tensor, *, title: str = "A digit") -> Vi
 
 
 def pad(network: Network | str = "conv") -> Pad:
-    """A pad to draw a digit on; the network reads what is drawn, in Python, as it is drawn.
+    """Show a pad to draw a digit on; the network reads the drawing in Python, while it is drawn.
 
     Errors: `UsageError` for a network that does not read digits; those of opening it.
     """
@@ -159,25 +159,25 @@ def pad(network: Network | str = "conv") -> Pad:
 
 
 def play(name: str, **values: object) -> View:
-    """What one does by hand in a lesson, with these settings at first: a `Piece`, or a live look.
+    """Show the interactive part of a lesson, starting with these settings: a `LessonWidget`, or a live look.
 
-    Errors: `UsageError` for a lesson or a setting that is not there, or a lesson without such a piece.
+    Errors: `UsageError` for an unknown lesson or setting, or a lesson without an interactive part.
     """
     if name not in LESSONS:
-        raise UsageError(f"there is no lesson {name!r}: there are {', '.join(LESSONS)}")
+        raise UsageError(f"unknown lesson {name!r}: the lessons are {', '.join(LESSONS)}")
     settings = LESSONS[name].settings.checked(values)
-    if name in LOOKED_AT:
+    if name in LOOK_LESSONS:
         fetch_missing("mnist")
         chosen = settings.model_dump()
         image = mnist("test").images[chosen["digit"]].float() / 255
         return look(chosen.get("network", "conv"), image, title=f"Test digit {chosen['digit']}")
-    if name not in PIECES:
-        raise UsageError(f"{name} has nothing to do by hand: {', '.join((*PIECES, *LOOKED_AT))} have")
-    return Piece(name, settings.model_dump(mode="json"))
+    if name not in WIDGETS:
+        raise UsageError(f"{name} has no interactive part: choose {', '.join((*WIDGETS, *LOOK_LESSONS))}")
+    return LessonWidget(name, settings.model_dump(mode="json"))
 
 
 def _opened(network: Network | str) -> Network:
-    """A network, or the one of that name, fetched or trained where it is not here yet."""
+    """Return the network, or open it by its name; fetch or train it first if needed."""
     if not isinstance(network, str):
         return network
     if network in ("conv", "dense"):

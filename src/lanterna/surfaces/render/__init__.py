@@ -1,6 +1,7 @@
-"""Thousands of pictures: each a task that can be done anywhere, twice if it must, and is kept once whole.
+"""Render thousands of pictures as tasks that can run anywhere, be repeated, and are saved one by one.
 
-`plan.py` says what is to be made, `maker.py` makes one of it in a worker, `folder.py` keeps what is made and
-knows what is missing, `work.py` hands tasks out and takes them back. The engines only move tasks: processes
-here (`local.py`), Ray (`on_ray.py`) or Dask (`on_dask.py`).
+`plan.py` lists the tasks of a run, `renderer.py` renders one of them in a worker, `folder.py` saves the
+results and knows what is missing, `scheduler.py` hands tasks to workers and collects the results. The
+engines only move tasks: to processes on this machine (`local_engine.py`), Ray (`ray_engine.py`) or Dask
+(`dask_engine.py`).
 """

@@ -1,9 +1,9 @@
-"""The folder that a run fills: what it is for, what of it is there, and nothing half-written.
+"""The output folder of a run: its plan, its manifest, and no half-written files.
 
-`render.json` says what is made, so that a second call goes on with the same. `manifest.jsonl` has a line for
-each picture that was made or set aside, in the order in which that happened. A picture is renamed into its
-place before it is entered; so one that is not entered is made again, and the same comes out. What is made in
-several files, a piece of a film, is a folder among `.pieces` until the film is whole.
+`render.json` holds the plan, so that a second call continues the same run. `manifest.jsonl` has a line for
+each picture that was rendered or has failed, in that order in time. A picture is renamed into place before
+it is recorded, so one that is not recorded is rendered again, with the same result. A chunk of a film,
+which has several files, is a folder in `.pieces` until the film is complete.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from lanterna.surfaces.render.task import Failed, Made, Task
+    from lanterna.surfaces.render.task import Failed, Rendered, Task
 
 SUFFIXES = (".png", ".jpg", ".webp", ".avif", ".json")
-"""What is made: pictures, and words."""
+"""Suffixes of the results: pictures, and documents of words."""
 
-PLAN, MANIFEST, PIECES = "render.json", "manifest.jsonl", ".pieces"
+PLAN, MANIFEST, CHUNKS = "render.json", "manifest.jsonl", ".pieces"
 
 
 class _Entry(BaseModel):
-    """A line of the manifest: what was made, or set aside."""
+    """A line of the manifest: a finished or failed task."""
 
     number: int
     name: str
@@ -44,17 +44,17 @@ class _Entry(BaseModel):
     tries: int | None = None
 
     @model_validator(mode="after")
-    def _is_one_of_both(self) -> Self:
+    def _check_outcome(self) -> Self:
         if (self.sizes is None) == (self.failed is None):
-            raise ValueError("expected what was made, or why not")
+            raise ValueError("expected either sizes or a failure")
         return self
 
 
 class Folder:
-    """What a run has made so far. `plan` tells one run from another.
+    """The finished results of a run, which its `plan` identifies.
 
-    Errors: `UsageError` where the folder has something else in it, or another run's pictures, and `force` is
-    not given; `LanternaError` where it cannot be written.
+    Errors: `UsageError` if the folder contains other files, or another run's pictures without `force`;
+    `LanternaError` if it cannot be written.
     """
 
     def __init__(
@@ -67,68 +67,68 @@ class Folder:
     ) -> None:
         self.path, self.suffix = path, suffix
         text = json.dumps({**plan, "suffix": suffix}, indent=2, sort_keys=True) + "\n"
-        note = path / PLAN
-        if note.is_file():
-            if _read(note) != text:
+        plan_file = path / PLAN
+        if plan_file.is_file():
+            if _read(plan_file) != text:
                 if not force:
                     raise UsageError(
-                        f"{path} was begun with other pictures or settings: go on with those, choose another "
-                        "folder, or start anew with --force"
+                        f"{path} has a run with other pictures or settings: continue that one, choose "
+                        "another folder, or start again with --force"
                     )
                 self._clear()
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise UsageError(f"{path} is not empty, and not from a render: choose another folder")
-        with atomic_write(note) as temporary:
+            raise UsageError(f"{path} contains other files: choose another folder")
+        with atomic_write(plan_file) as temporary:
             temporary.write_text(text, encoding="utf-8")
         self._sizes = {entry["name"]: entry["sizes"] for entry in self._entries() if "sizes" in entry}
 
     def done(self, name: str) -> bool:
-        """Whether what is called so was made, and its files are there still, as long as they were."""
+        """Whether this task is finished, and its files still have their sizes."""
         sizes = self._sizes.get(name)
-        return sizes is not None and sizes == [_size(place) for place in self.places(name, len(sizes))]
+        return sizes is not None and sizes == [_size(path) for path in self.paths(name, len(sizes))]
 
-    def places(self, name: str, count: int = 1) -> list[Path]:
-        """Where what is called so is kept: a picture, or the `count` frames of a piece of a film."""
-        if not name.startswith(PIECES):
+    def paths(self, name: str, count: int = 1) -> list[Path]:
+        """Return the paths of a task's files: one picture, or the `count` frames of a chunk."""
+        if not name.startswith(CHUNKS):
             return [self.path / f"{name}{self.suffix}"]
         return [self.path / name / f"{frame:05}.png" for frame in range(count)]
 
-    def keep(self, task: Task, made: Made) -> None:
-        """Put what was made in its place, then enter it. Errors: `LanternaError`, as for a full disk."""
-        for place, data in zip(self.places(task.name, len(made.files)), made.files, strict=True):
-            with atomic_write(place) as temporary:
+    def save(self, task: Task, result: Rendered) -> None:
+        """Save a result, then record it. Errors: `LanternaError`, for example if the disk is full."""
+        for path, data in zip(self.paths(task.name, len(result.files)), result.files, strict=True):
+            with atomic_write(path) as temporary:
                 temporary.write_bytes(data)
-        self.enter(task.number, task.name, [len(data) for data in made.files], made.seconds)
+        self.record(task.number, task.name, [len(data) for data in result.files], result.seconds)
 
-    def enter(self, number: int, name: str, sizes: list[int], seconds: float) -> None:
-        """Enter what is in its place. Errors: `LanternaError`, as for a full disk."""
-        self._enter({"number": number, "name": name, "sizes": sizes, "seconds": round(seconds, 3)})
+    def record(self, number: int, name: str, sizes: list[int], seconds: float) -> None:
+        """Record a saved result in the manifest. Errors: `LanternaError`, for example if the disk is full."""
+        self._append({"number": number, "name": name, "sizes": sizes, "seconds": round(seconds, 3)})
         self._sizes[name] = sizes
 
-    def set_aside(self, task: Task, failed: Failed, tries: int) -> None:
-        """Enter that a task went wrong for good."""
-        self._enter({"number": task.number, "name": task.name, "failed": failed.words, "tries": tries})
+    def record_failure(self, task: Task, failed: Failed, tries: int) -> None:
+        """Record in the manifest that a task has failed."""
+        self._append({"number": task.number, "name": task.name, "failed": failed.reason, "tries": tries})
 
-    def remove_pieces(self) -> None:
-        """Remove the pieces of a film, once it is whole."""
-        shutil.rmtree(self.path / PIECES, ignore_errors=True)
+    def remove_chunks(self) -> None:
+        """Remove the chunks of a film, once it is complete."""
+        shutil.rmtree(self.path / CHUNKS, ignore_errors=True)
 
     def _entries(self) -> list[dict[str, Any]]:
-        """The manifest's lines. One that was cut off, or cannot be read, is a task that is made again."""
+        """Read the manifest. The task of a line that is cut off or invalid is rendered again."""
         manifest = self.path / MANIFEST
         if not manifest.exists():
             return []
         *lines, rest = _read(manifest).split("\n")
-        if rest:  # the last line was cut off as it was written
+        if rest:  # writing the last line was interrupted
             with atomic_write(manifest) as temporary:
                 temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        found = []
+        entries = []
         for line in lines:
             with contextlib.suppress(ValidationError):
-                found.append(_Entry.model_validate_json(line).model_dump(exclude_none=True))
-        return found
+                entries.append(_Entry.model_validate_json(line).model_dump(exclude_none=True))
+        return entries
 
-    def _enter(self, entry: Mapping[str, object]) -> None:
+    def _append(self, entry: Mapping[str, object]) -> None:
         try:
             with _appending(self.path / MANIFEST) as file:
                 file.write(json.dumps(entry) + "\n")
@@ -138,19 +138,19 @@ class Folder:
             raise LanternaError(f"cannot write {self.path / MANIFEST}: {error.strerror or error}") from error
 
     def _clear(self) -> None:
-        """Remove what an earlier run made here, and only that."""
-        suffix = plan_in(self.path).get("suffix")  # without it whatever was made here is not known to be ours
+        """Remove the files of an earlier run, and no others."""
+        suffix = read_plan(self.path).get("suffix")  # without it no file here is known to be ours
         for entry in self._entries() if suffix in SUFFIXES else ():
             name = f"{entry['name']}{suffix}"
             if not {"/", os.sep, "\0"} & set(name):
                 with contextlib.suppress(OSError):
                     (self.path / name).unlink()
-        self.remove_pieces()
+        self.remove_chunks()
         (self.path / MANIFEST).unlink(missing_ok=True)
 
 
-def plan_in(path: Path) -> dict[str, Any]:
-    """The plan of the run that a folder was begun with; nothing where there is none, or it cannot be read."""
+def read_plan(path: Path) -> dict[str, Any]:
+    """Read the plan of a folder's run; empty if there is none, or it cannot be read."""
     try:
         plan = json.loads(_read(path / PLAN))
     except (UsageError, ValueError, RecursionError):
@@ -159,7 +159,7 @@ def plan_in(path: Path) -> dict[str, Any]:
 
 
 def _appending(path: Path) -> TextIO:
-    """Open a file to write at its end. Errors: `OSError`, also where it is a link or anything but a file."""
+    """Open a file for appending. Errors: `OSError`, also if it is a link or not a regular file."""
     flags = (
         os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     )

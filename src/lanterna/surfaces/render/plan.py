@@ -1,4 +1,4 @@
-"""What is to be made: pictures from a folder or a film, times the settings that are swept over."""
+"""Plan a run: the pictures of a folder or a film, in each variation of the settings."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from lanterna.errors import UsageError
 from lanterna.images.decoding import is_folder
 from lanterna.images.drawing import as_png
-from lanterna.images.film_reading import FilmReader, open_film, pictures_in
+from lanterna.images.film_reading import open_film, pictures_in
 from lanterna.images.recipe import RecipeInput, make_recipe_input
-from lanterna.surfaces.render.task import Given, Task
+from lanterna.surfaces.render.task import InputFile, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,48 +23,49 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
     from torch import Tensor
 
+    from lanterna.images.film_reading import FilmReader
     from lanterna.surfaces.render.folder import Folder
     from lanterna.techniques.technique import Settings
 
-MOST = 1_000_000
-"""Pictures that one run makes at most."""
+MAX_PICTURES = 1_000_000
+"""The maximum for one run."""
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A setting and the values that it takes, one after another."""
+    """A setting, and the values to vary it over."""
 
     name: str
     values: tuple[JsonValue, ...]
 
     @classmethod
-    def read(cls, text: str) -> Sweep:
-        """`step_size=0.5:4:8` is eight values from 0.5 to 4; `layer=block5,block9` are these two.
+    def parse(cls, text: str) -> Sweep:
+        """Parse `step_size=0.5:4:8` (eight values from 0.5 to 4) or `layer=block5,block9` (these two).
 
-        Errors: `UsageError` where it is neither.
+        Errors: `UsageError` if it is neither.
         """
-        name, equals, told = text.partition("=")
-        parts = told.split(":")
-        wanted = f"--sweep wants NAME=FIRST:LAST:COUNT or NAME=A,B,C, got {text[:60]!r}"
-        if not equals or not name.strip() or not told.strip():
-            raise UsageError(wanted)
+        name, equals, listed = text.partition("=")
+        parts = listed.split(":")
+        problem = f"--sweep: expected NAME=FIRST:LAST:COUNT or NAME=A,B,C, got {text[:60]!r}"
+        if not equals or not name.strip() or not listed.strip():
+            raise UsageError(problem)
         name = name.strip().replace("-", "_")
         if len(parts) != 3:
-            values = tuple(_value(each.strip()) for each in told.split(","))
-            if twice := [value for number, value in enumerate(values) if value in values[:number]]:
-                raise UsageError(f"--sweep {name} has {twice[0]!r} twice: once makes the picture")
+            values = tuple(_value(each.strip()) for each in listed.split(","))
+            if repeated := [value for number, value in enumerate(values) if value in values[:number]]:
+                raise UsageError(f"--sweep {name} has {repeated[0]!r} twice: give it once")
             return cls(name, values)
         try:
             first, last, count = float(parts[0]), float(parts[1]), int(parts[2])
         except ValueError:
-            raise UsageError(wanted) from None
-        if not (math.isfinite(first) and math.isfinite(last) and 1 <= count <= MOST):
-            raise UsageError(wanted)
+            raise UsageError(problem) from None
+        if not (math.isfinite(first) and math.isfinite(last) and 1 <= count <= MAX_PICTURES):
+            raise UsageError(problem)
         steps = [first + (last - first) * n / max(1, count - 1) for n in range(count)]
-        whole = all(float(value).is_integer() for value in (first, last)) and all(
+        integers = all(float(value).is_integer() for value in (first, last)) and all(
             math.isclose(value, round(value), abs_tol=1e-9) for value in steps
         )
-        return cls(name, tuple(round(value) if whole else round(value, 10) for value in steps))
+        return cls(name, tuple(round(value) if integers else round(value, 10) for value in steps))
 
 
 def _value(text: str) -> JsonValue:
@@ -77,96 +78,96 @@ def _value(text: str) -> JsonValue:
 
 @dataclass(frozen=True)
 class Variation:
-    """One way to make each picture: its settings, and what is written after the picture's name."""
+    """Settings to render each picture with, and the suffix of its name."""
 
     settings: Mapping[str, JsonValue]
     suffix: str = ""
 
 
 def variations(settings: Settings, sweeps: Sequence[Sweep]) -> list[Variation]:
-    """All combinations of what is swept over; each is checked. Errors: `UsageError` names what is wrong."""
+    """Return all combinations of the swept values, checked. Errors: `UsageError` if one is not valid."""
     kind = type(settings)
     names = {name.strip("_"): name for name in kind.model_fields}
     for sweep in sweeps:
         if sweep.name not in names:
-            raise UsageError(f"--sweep: there is no setting {sweep.name!r}: there are {', '.join(names)}")
-    if math.prod(len(sweep.values) for sweep in sweeps) > MOST:
-        raise UsageError(f"--sweep: that is more than {MOST:,} pictures: sweep over fewer values")
+            raise UsageError(f"--sweep: unknown setting {sweep.name!r}: the settings are {', '.join(names)}")
+    if math.prod(len(sweep.values) for sweep in sweeps) > MAX_PICTURES:
+        raise UsageError(f"--sweep: more than {MAX_PICTURES:,} pictures: sweep over fewer values")
     found = []
     for values in itertools.product(*(sweep.values for sweep in sweeps)):
         chosen = dict(zip((names[sweep.name] for sweep in sweeps), values, strict=True))
-        made = kind.checked({**settings.model_dump(exclude_unset=True), **chosen}) if chosen else settings
-        words = "".join(
-            f"-{sweep.name}-{_in_a_name(value)}" for sweep, value in zip(sweeps, values, strict=True)
+        varied = kind.checked({**settings.model_dump(exclude_unset=True), **chosen}) if chosen else settings
+        suffix = "".join(
+            f"-{sweep.name}-{_as_file_name(value)}" for sweep, value in zip(sweeps, values, strict=True)
         )
-        found.append(Variation(made.model_dump(mode="json"), words))
+        found.append(Variation(varied.model_dump(mode="json"), suffix))
     return found
 
 
-def _in_a_name(value: object) -> str:
+def _as_file_name(value: object) -> str:
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return "".join(c if c.isalnum() or c in "._" else "-" for c in text)[:60]
 
 
 @dataclass(frozen=True)
-class Originals:
-    """The pictures that are worked on: of a folder, of a film, or one. `names` are those of their results."""
+class Source:
+    """The pictures of a folder or of a film, or a single one. `names` are those of the results."""
 
-    source: Path
+    path: Path
     names: Sequence[str]
     paths: Sequence[Path] = ()
     film: FilmReader | None = None
 
-    def given(self, wanted: Sequence[int]) -> Iterator[Given | None]:
-        """Those of the numbers `wanted`, which rise, as a task takes them; a film's pictures as PNG files.
+    def files(self, numbers: Sequence[int]) -> Iterator[InputFile | None]:
+        """Yield the pictures with these ascending numbers as a task's input files; a film's frames as PNG.
 
-        Where there are no pictures (`without_pictures`) each is None.
+        Without pictures (`no_source`) each is None.
         """
         if self.film is None and not self.paths:
-            yield from (None for _ in wanted)
+            yield from (None for _ in numbers)
             return
         if self.film is None:
-            for number in wanted:
+            for number in numbers:
                 path = self.paths[number]
-                yield Given(make_recipe_input(path), path.read_bytes())
+                yield InputFile(make_recipe_input(path), path.read_bytes())
             return
-        left, first = set(wanted), min(wanted, default=0)
+        left, first = set(numbers), min(numbers, default=0)
         for number, picture in enumerate(self.film.frames(first), first):
             if number in left:
-                yield self.of_the_film(number, picture)
+                yield self.frame_file(number, picture)
                 left.remove(number)
             if not left:
                 return
 
-    def of_the_film(self, number: int, picture: Tensor) -> Given:
-        """One picture of a film as a task takes it: its note names the film and the picture's number."""
+    def frame_file(self, number: int, picture: Tensor) -> InputFile:
+        """Return a film's frame as an input file, named after the film and the frame's number."""
         data = as_png(picture)
-        note = make_recipe_input(data).model_copy(update={"path": f"{self.source.name}#{number}"})
-        return Given(RecipeInput.model_validate(note.model_dump()), data)
+        note = make_recipe_input(data).model_copy(update={"path": f"{self.path.name}#{number}"})
+        return InputFile(RecipeInput.model_validate(note.model_dump()), data)
 
 
-def without_pictures(name: str) -> Originals:
-    """What a technique begins with that takes no picture: nothing, but a name for its results."""
-    return Originals(Path(name), [name])
+def no_source(name: str) -> Source:
+    """Return the source of a technique that takes no picture: only a name for its results."""
+    return Source(Path(name), [name])
 
 
-def originals(source: Path) -> Originals:
-    """The pictures of a folder, of a film, or the one picture that `source` is.
+def open_source(source: Path) -> Source:
+    """Open a folder of pictures, a film, or a single picture.
 
-    Errors: `UsageError` where it is none of these.
+    Errors: `UsageError` if it is none of these.
     """
     if is_folder(source):
         paths = pictures_in(source)
         stems = [path.stem for path in paths]
-        twice = {stem for stem in stems if stems.count(stem) > 1} if len(set(stems)) < len(stems) else set()
-        names = [path.name.replace(".", "-") if path.stem in twice else path.stem for path in paths]
-        return Originals(source, names, paths)
+        shared = {stem for stem in stems if stems.count(stem) > 1} if len(set(stems)) < len(stems) else set()
+        names = [path.name.replace(".", "-") if path.stem in shared else path.stem for path in paths]
+        return Source(source, names, paths)
     film = _film(source)
     if film is not None:
         digits = len(str(film.count - 1))
-        return Originals(source, [f"{n:0{max(5, digits)}}" for n in range(film.count)], film=film)
-    make_recipe_input(source)  # whether it is there
-    return Originals(source, [source.stem], [source])
+        return Source(source, [f"{n:0{max(5, digits)}}" for n in range(film.count)], film=film)
+    make_recipe_input(source)  # raises if it is missing
+    return Source(source, [source.stem], [source])
 
 
 def _film(source: Path) -> FilmReader | None:
@@ -178,40 +179,40 @@ def _film(source: Path) -> FilmReader | None:
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """All pictures in all variations, each made by itself: what one run makes."""
+class PictureRun:
+    """A run that renders every picture in every variation, each independently."""
 
-    originals: Originals
-    ways: Sequence[Variation]
+    source: Source
+    variations: Sequence[Variation]
 
     @cached_property
     def names(self) -> list[str]:
-        """What each is called; the places in this list are the numbers of tasks."""
-        return [f"{name}{way.suffix}" for name in self.originals.names for way in self.ways]
+        """The names of the results, by the number of the task."""
+        return [f"{name}{each.suffix}" for name in self.source.names for each in self.variations]
 
     @property
     def count(self) -> int:
-        """How many tasks there are."""
+        """The number of tasks."""
         return len(self.names)
 
     @property
     def plan(self) -> dict[str, JsonValue]:
-        """What tells this run from another."""
-        return {"settings": [dict(way.settings) for way in self.ways]}
+        """What identifies this run."""
+        return {"settings": [dict(each.settings) for each in self.variations]}
 
     def missing(self, folder: Folder) -> list[int]:
-        """The numbers of tasks that the folder does not have yet."""
+        """Return the numbers of the tasks that the folder has no result of yet."""
         return [number for number, name in enumerate(self.names) if not folder.done(name)]
 
-    def tasks(self, wanted: Sequence[int]) -> Iterator[Task]:
-        """The tasks of the numbers `wanted`, which rise; no other picture is read."""
-        grouped = itertools.groupby(wanted, lambda number: number // len(self.ways))
-        by_picture = [list(numbers) for _, numbers in grouped]
-        given = self.originals.given([numbers[0] // len(self.ways) for numbers in by_picture])
-        for picture, numbers in zip(given, by_picture, strict=True):
-            for number in numbers:
-                way = self.ways[number % len(self.ways)]
-                yield Task(number, self.names[number], way.settings, (picture,) if picture else ())
+    def tasks(self, numbers: Sequence[int]) -> Iterator[Task]:
+        """Yield the tasks with these ascending numbers, reading only their pictures."""
+        count = len(self.variations)
+        by_picture = [list(group) for _, group in itertools.groupby(numbers, lambda number: number // count)]
+        files = self.source.files([group[0] // count for group in by_picture])
+        for file, group in zip(files, by_picture, strict=True):
+            for number in group:
+                settings = self.variations[number % count].settings
+                yield Task(number, self.names[number], settings, (file,) if file else ())
 
-    def put_together(self, _: Folder) -> None:
-        """Nothing is to be done at the end: each picture is whole by itself."""
+    def assemble(self, _: Folder) -> None:
+        """Do nothing: each picture is complete by itself."""

@@ -1,4 +1,4 @@
-"""What goes to a worker and what comes back: plain data, so that it can go to any machine."""
+"""The data that travels to and from workers: plain, so that it can be sent to any machine."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Given:
-    """An input: how its recipe notes it, and the bytes of its file."""
+class InputFile:
+    """An input: its entry in the recipe, and the bytes of its file."""
 
     note: RecipeInput
     data: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
-class Kit:
-    """What all tasks of a run share, given to each worker once.
+class RenderConfig:
+    """What all tasks of a run share; each worker gets it once.
 
-    `verb` and `output` say which picture (as in a recipe), `others` are inputs beside the picture itself.
-    `suffix` is that of the pictures, or `.json` for a verb that answers in words. `chunks`: tasks are pieces
-    of a film, whose frames go on from one another.
+    `verb` and `output` are those of the recipe, `others` are the inputs apart from the picture itself.
+    `suffix` is the pictures', or `.json` for a technique whose output is words. With `chunks`, tasks are
+    chunks of a film whose frames are carried over.
     """
 
     verb: str
@@ -35,23 +35,23 @@ class Kit:
     suffix: str
     device: str = "auto"
     threads: int = 1
-    others: Sequence[Given] = ()
+    others: Sequence[InputFile] = ()
     chunks: bool = False
 
 
 @dataclass(frozen=True)
 class Task:
-    """A picture to make, or a piece of a film: its number, its name without suffix, from what, and how."""
+    """A picture or a chunk of a film to render. `name` has no suffix; `sources` are its pictures."""
 
     number: int
     name: str
     settings: Mapping[str, JsonValue]
-    sources: Sequence[Given] = ()
+    sources: Sequence[InputFile] = ()
 
 
 @dataclass(frozen=True)
-class Made:
-    """What a worker made: the bytes of a file (of a piece: of each of its frames), and how long it took."""
+class Rendered:
+    """A finished task: the bytes of its file (for a chunk, of each frame), and the seconds that it took."""
 
     number: int
     files: Sequence[bytes] = field(repr=False)
@@ -60,34 +60,34 @@ class Made:
 
 @dataclass(frozen=True)
 class Failed:
-    """Why a worker could not. What is `final` would go wrong again: the picture, or a setting, is no good."""
+    """A failed task. If it is `final`, a retry would fail too: its picture or a setting is not valid."""
 
     number: int
-    words: str
+    reason: str
     final: bool = False
 
 
 SILENCE = 30.0
-"""Seconds after which a cluster that is not heard is taken to be gone."""
+"""Seconds without an answer after which a cluster is given up."""
 
-GOES_ON = "what was made is kept, and the same words go on"
-"""What an engine says when it is lost."""
+RESUME_HINT = "what is finished is saved, and the same command continues"
+"""Ends the message of an engine that has lost its cluster."""
 
 
 class Engine(Protocol):
-    """Moves tasks to workers. Whatever happens to a worker, `wait` gives something back for each task."""
+    """Moves tasks to workers. Whatever happens to a worker, `wait` returns a result for each task."""
 
     name: str
     workers: int
 
     def free(self) -> int:
-        """How many tasks can be handed out now, so that no worker waits."""
+        """Return how many tasks can be submitted now without waiting in a queue."""
 
     def submit(self, task: Task) -> None:
-        """Hand a task out."""
+        """Hand a task to a worker."""
 
-    def wait(self) -> Made | Failed:
-        """The next task that is done or went wrong; blocks until there is one."""
+    def wait(self) -> Rendered | Failed:
+        """Wait for the next task to finish or fail, and return its result."""
 
     def close(self) -> None:
-        """Stop the workers, whatever they do."""
+        """Stop the workers, even if they are busy."""

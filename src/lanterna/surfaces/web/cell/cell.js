@@ -28,7 +28,7 @@ function render({ model, el }) {
     if (data.ready) sendShown();
     if (data.height) frame.style.height = `${data.height}px`;
     if (data.told) {
-      model.set("told", data.told);
+      model.set("from_page", data.told);
       model.save_changes();
     }
   }

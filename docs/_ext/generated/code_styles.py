@@ -1,4 +1,4 @@
-"""Code in few colours: words of the language in amber, texts in blue, comments quiet."""
+"""Pygments styles with few colours: keywords in amber, strings in blue, comments in grey."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def _inks(ink: str, quiet: str, amber: str, blue: str) -> dict[object, str]:
+def _colours(ink: str, quiet: str, amber: str, blue: str) -> dict[object, str]:
     return {
         Token: ink, Comment: f"italic {quiet}", Keyword: amber, Operator.Word: amber, Name.Decorator: amber,
         String: blue, String.Doc: f"italic {quiet}", Number: blue,
@@ -19,14 +19,14 @@ def _inks(ink: str, quiet: str, amber: str, blue: str) -> dict[object, str]:
 
 
 class Paper(Style):
-    """On warm paper."""
+    """On a light, paper-coloured background."""
 
     background_color = "#efe7d8"
-    styles: ClassVar[Mapping[object, str]] = _inks("#23201a", "#655f54", "#8f5a00", "#1f56a8")
+    styles: ClassVar[Mapping[object, str]] = _colours("#23201a", "#655f54", "#8f5a00", "#1f56a8")
 
 
 class Night(Style):
-    """On near-black."""
+    """On a nearly black background."""
 
     background_color = "#1a1d26"
-    styles: ClassVar[Mapping[object, str]] = _inks("#f0eade", "#a5a39d", "#f5b041", "#8db9ff")
+    styles: ClassVar[Mapping[object, str]] = _colours("#f0eade", "#a5a39d", "#f5b041", "#8db9ff")

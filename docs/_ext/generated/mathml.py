@@ -1,4 +1,4 @@
-"""Formulas as MathML, which browsers draw by themselves: in the text's own colour, without a script."""
+"""Render formulas as MathML, which browsers draw without a script, in the colour of the text."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 
 def as_inline(translator: HTML5Translator, node: nodes.math) -> None:
-    """A formula within a line."""
-    translator.body.append(_drawn(node))
+    """Render an inline formula."""
+    translator.body.append(_render(node))
     raise nodes.SkipNode
 
 
 def as_block(translator: HTML5Translator, node: nodes.math_block) -> None:
-    """A formula on a line of its own, which can be scrolled where the page is narrow."""
-    translator.body.append(f'<div class="formula" tabindex="0">{_drawn(node, as_block=True)}</div>\n')
+    """Render a display formula, which scrolls on a narrow page."""
+    translator.body.append(f'<div class="formula" tabindex="0">{_render(node, as_block=True)}</div>\n')
     raise nodes.SkipNode
 
 
-def _drawn(node: nodes.Element, *, as_block: bool = False) -> str:
-    """MathML; where docutils does not know a command of LaTeX, a warning and the formula as it is written."""
+def _render(node: nodes.Element, *, as_block: bool = False) -> str:
+    """Return MathML; for unknown LaTeX commands, log a warning and return the source."""
     try:
-        drawn: str = tex2mathml(node.astext(), as_block=as_block)
+        mathml: str = tex2mathml(node.astext(), as_block=as_block)
     except MathError as error:
         logging.getLogger(__name__).warning("%s: %s", error, node.astext(), location=node)
         return f"<code>{escape(node.astext())}</code>"
-    return drawn
+    return mathml

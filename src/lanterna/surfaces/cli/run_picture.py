@@ -1,4 +1,4 @@
-"""Run what makes a picture or a film from the command line: estimated, watched as it is made, and saved."""
+"""Run a technique that makes a picture or a film: estimate it, show its progress, and save the results."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from lanterna.images import check_picture_path
 from lanterna.images.films import check_film_path, default_film_path
 from lanterna.images.pictures import check_print_path
 from lanterna.surfaces.cli.common import (
-    about,
     emit_json,
     fetch_missing,
+    format_duration,
     progress,
+    report_device,
     say,
     show,
-    tell_device,
 )
+from lanterna.surfaces.cli.digit_reader import open_or_train
 from lanterna.surfaces.cli.preview import run_through
-from lanterna.surfaces.cli.reader import open_or_train
 from lanterna.techniques import execute
 from lanterna.techniques import technique as declared
 from lanterna.techniques.rerun import cell_commands
@@ -35,42 +35,42 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.images import Recipe
-    from lanterna.surfaces.cli.asked import Asked
+    from lanterna.surfaces.cli.arguments import Request
     from lanterna.techniques.execute import File, Job
     from lanterna.techniques.technique import Estimate, Result, Technique
 
-_LONG = 15.0  # seconds; longer work is announced
+_LONG_WORK = 15.0  # seconds; the estimate of longer work is printed
 
 
-def make_pictures(what: Asked, options: Mapping[str, Any]) -> int | None:
-    """Run what is asked for, show how far it is, and save what it made."""
-    technique, quiet, json = what.technique, options["quiet"], options["json"]
+def run_picture(request: Request, options: Mapping[str, Any]) -> int | None:
+    """Run the request, show its progress, save its results, and return the exit code."""
+    technique, quiet, json = request.technique, options["quiet"], options["json"]
     overwrite = options["force"] or options.get("resume", False)
-    places = _Places(what, options)
-    places.check(overwrite=overwrite)
-    checkpoint = _checkpoint(technique, options, places)
-    job = job_for(what, options, places.film, checkpoint)
-    ahead = _estimate(job, what.given)
+    paths = _OutputPaths(request, options)
+    paths.check(overwrite=overwrite)
+    checkpoint = _checkpoint(technique, options, paths)
+    job = create_job(request, options, paths.film, checkpoint)
+    estimate = _estimate(job, request.explicit)
     begun = time.perf_counter()
-    work = execute.begin(job)  # what is wrong is said here, alone
-    for line in ahead:
+    work = execute.begin(job)  # raises what is wrong before anything else is printed
+    for line in estimate:
         say(line, quiet=quiet)
     if technique.resumes or job.opened_network:
-        tell_device(job.device, quiet=quiet)
+        report_device(job.device, quiet=quiet)
     frame = run_through(
         work.frames, technique.title.lower(), technique.describe, shown=options["preview"], quiet=quiet
     )
     if frame is None:
-        raise UsageError(f"the work in {checkpoint} has nothing left to do: --force starts anew")
+        raise UsageError(f"the work in {checkpoint} is finished already: --force starts again")
     finished = frame.step == frame.steps
     if not finished and not technique.saves_partial:
-        raise KeyboardInterrupt  # half of it would be no picture
+        raise KeyboardInterrupt  # an unfinished picture is of no use
     document: dict[str, Any] = {}
     results = list(work.results(frame, job.settings))
     report = work.report(frame)  # before anything is saved, as it may raise
     for result in results:
         recipe = execute.recipe_of(job, result)
-        document |= places.save(result, recipe, overwrite=overwrite, quiet=quiet)
+        document |= paths.save(result, recipe, overwrite=overwrite, quiet=quiet)
     if finished:
         execute.clean_up(job)
     seconds = round(time.perf_counter() - begun, 2)
@@ -80,89 +80,87 @@ def make_pictures(what: Asked, options: Mapping[str, Any]) -> int | None:
         "settings": job.settings.model_dump(mode="json"), **report.document,
     }  # fmt: skip
     finished = document["finished"]
-    large = {} if recipe is None else cell_commands(recipe)
-    if large:
-        document["sheet"] = [{"label": name, "command": command} for name, command in large.items()]
+    commands = {} if recipe is None else cell_commands(recipe)
+    if commands:
+        document["sheet"] = [{"label": name, "command": command} for name, command in commands.items()]
     if json:
         emit_json(document)
     else:
-        show(*report.lines, *large.values()) if report.lines or large else None
-        say(f"{places.said(document)}, {seconds:.1f} s{technique.describe(frame)}", quiet=quiet)
+        show(*report.lines, *commands.values()) if report.lines or commands else None
+        say(f"{paths.describe(document)}, {seconds:.1f} s{technique.describe(frame)}", quiet=quiet)
     for note in report.notes:
         say(note, quiet=quiet or json)
     if not finished:
-        where = "frames" if places.film and technique.output is declared.Output.FILM else "steps"
-        again = checkpoint or technique.output is declared.Output.FILM
-        on = ": --resume with the same words goes on" if again else "; its recipe makes all of them"
-        say(f"stopped after {frame.step} of {frame.steps} {where}{on}", quiet=quiet)
+        unit = "frames" if paths.film and technique.output is declared.Output.FILM else "steps"
+        resumable = checkpoint or technique.output is declared.Output.FILM
+        hint = ": add --resume to the same command to continue" if resumable else ", so rerun makes all steps"
+        say(f"stopped after {frame.step} of {frame.steps} {unit}{hint}", quiet=quiet)
         return 130
     return None
 
 
-def job_for(
-    what: Asked, options: Mapping[str, Any], film: Path | None = None, checkpoint: Path | None = None
+def create_job(
+    request: Request, options: Mapping[str, Any], film: Path | None = None, checkpoint: Path | None = None
 ) -> Job:
-    """The job that is asked for. What is wrong with a picture is said before anything is fetched."""
+    """Create the job of a request. Errors: those of a bad picture, before anything is fetched."""
     quiet = options["quiet"]
     files: dict[str, list[File]] = {
         name: [sys.stdin.buffer.read() if path == Path("-") else path for path in paths]
-        for name, paths in what.files.items()
+        for name, paths in request.files.items()
     }
     job = execute.Job(
-        what.technique, what.settings, files, device=options.get("device", "auto"), checkpoint=checkpoint,
-        resume=options.get("resume", False), force=options.get("force", False), film=film,
-        options=what.technique.run_options(options.get("options")),
+        request.technique, request.settings, files, device=options.get("device", "auto"),
+        checkpoint=checkpoint, resume=options.get("resume", False), force=options.get("force", False),
+        film=film, options=request.technique.run_options(options.get("options")),
         notify=lambda text: say(text, quiet=quiet), fetch_item=lambda item: fetch_missing(item, quiet=quiet),
         open_reader=partial(open_or_train, quiet=quiet),
     )  # fmt: skip
-    for each in what.technique.inputs[1:]:
+    for each in request.technique.inputs[1:]:
         job.pictures(each.name)
     return job
 
 
-def _checkpoint(technique: Technique, options: Mapping[str, Any], places: _Places) -> Path | None:
-    """Where the state of the work is saved. Errors: `UsageError` where unfinished work would be lost."""
+def _checkpoint(technique: Technique, options: Mapping[str, Any], paths: _OutputPaths) -> Path | None:
+    """Return the checkpoint's path. Errors: `UsageError` if unfinished work would be lost."""
     force, resume = options["force"], options.get("resume", False)
     if technique.output is declared.Output.FILM:
         if options.get("checkpoint"):
             raise UsageError("a film saves its own frames: leave --checkpoint out")
         return None
-    place: Path | None = options.get("checkpoint")
-    if place is not None and not technique.resumes:
-        raise UsageError(f"{technique.title.lower()} is quickly made anew: leave --checkpoint out")
-    if technique.resumes == "always" and place is None:
-        place = places.output.with_suffix(".unfinished")
+    path: Path | None = options.get("checkpoint")
+    if path is not None and not technique.resumes:
+        raise UsageError(f"{technique.title.lower()} is too quick to need one: leave --checkpoint out")
+    if technique.resumes == "always" and path is None:
+        path = paths.output.with_suffix(".unfinished")
     if resume and not technique.resumes:
-        raise UsageError("--resume is for films and for work that saves its state: leave it out")
-    if resume and place is None:
-        raise UsageError("--resume wants --checkpoint PATH, where the work was saved when it was stopped")
-    if place is not None and place.exists() and not (resume or force):
-        raise UsageError(f"{place} has unfinished work: --resume goes on, --force starts anew")
-    return place
+        raise UsageError("--resume is for films and for work with a checkpoint: leave it out")
+    if resume and path is None:
+        raise UsageError("--resume needs --checkpoint PATH, the file that the stopped work was saved to")
+    if path is not None and path.exists() and not (resume or force):
+        raise UsageError(f"{path} has unfinished work: --resume continues it, --force starts again")
+    return path
 
 
-class _Places:
-    """Where a command's pictures go."""
+class _OutputPaths:
+    """The files that a command writes."""
 
-    def __init__(self, what: Asked, options: Mapping[str, Any]) -> None:
-        self.technique = technique = what.technique
-        self.settings = what.settings
+    def __init__(self, request: Request, options: Mapping[str, Any]) -> None:
+        self.technique = technique = request.technique
+        self.settings = request.settings
         self.film: Path | None = None
         if technique.film_flag:
             self.film = options.get(technique.film_flag) or default_film_path(technique.verb)
         if technique.output is declared.Output.FILM and options.get("output"):
-            raise UsageError(f"a film goes where --{technique.film_flag} says: leave -o out")
-        made = (
-            f"{technique.verb}-{getattr(what.settings, technique.output_setting)}"
-            if technique.output_setting
-            else ""
-        )
-        self.output: Path = options.get("output") or Path(f"{made or technique.file}.png")
+            raise UsageError(f"--{technique.film_flag} names the film's file: leave -o out")
+        name = technique.file
+        if technique.output_setting:
+            name = f"{technique.verb}-{getattr(request.settings, technique.output_setting)}"
+        self.output: Path = options.get("output") or Path(f"{name}.png")
         self.sidecar = self.output.with_suffix(technique.sidecar[1]) if technique.sidecar else None
         self.has_picture = technique.output is not declared.Output.FILM and self.output != self.sidecar
 
     def check(self, *, overwrite: bool) -> None:
-        """Refuse what cannot be written, before the work begins. Errors: `UsageError`."""
+        """Raise UsageError if one of the files cannot be written."""
         if self.film:
             check_film_path(self.film, force=overwrite)
         if self.has_picture:
@@ -173,7 +171,7 @@ class _Places:
             check_print_path(self.output)
 
     def save(self, result: Result, recipe: Recipe | None, *, overwrite: bool, quiet: bool) -> dict[str, Any]:
-        """Save one result, and say where in the document of `--json`."""
+        """Save one result, and return its entries in the JSON document."""
         document: dict[str, Any] = {}
         if result.film is not None:
             assert self.film is not None
@@ -195,8 +193,8 @@ class _Places:
             document |= {self.technique.sidecar[0]: str(self.sidecar), "bytes": self.sidecar.stat().st_size}
         return {**document, "width": result.picture.shape[2], "height": result.picture.shape[1]}
 
-    def said(self, document: Mapping[str, Any]) -> str:
-        """What was written, in words."""
+    def describe(self, document: Mapping[str, Any]) -> str:
+        """Describe the files that were written."""
         names = [self.technique.sidecar[0]] if self.technique.sidecar else []
         written = ", ".join(document[name] for name in ("picture", *names, "film") if name in document)
         if "frames" in document:
@@ -205,16 +203,16 @@ class _Places:
         return f"{written}: {document['width']:,} × {document['height']:,} pixels{size}"
 
 
-def _estimate(job: Job, given: Mapping[str, Any]) -> list[str]:
-    """How long it will take where that is long, in words; settings are changed to keep to the memory."""
+def _estimate(job: Job, explicit: Mapping[str, Any]) -> list[str]:
+    """Describe the estimated time of long work, and reduce its tiles if memory would not suffice."""
     estimate: Estimate | None = job.technique.estimate(job)
     if estimate is None:
         return []
-    said = []
-    if estimate.fallback and not estimate.fallback.keys() & given.keys():
+    lines = []
+    if estimate.fallback and not estimate.fallback.keys() & explicit.keys():
         job.settings = job.settings.changed(estimate.fallback)
         side = next(iter(estimate.fallback.values()))
-        said.append(f"to keep to the memory, in tiles of {side} pixels")
-    if estimate.seconds > _LONG:
-        said.append(f"{about(estimate.seconds)}, {format_size(estimate.memory)} of memory")
-    return said
+        lines.append(f"using tiles of {side} pixels, to fit in memory")
+    if estimate.seconds > _LONG_WORK:
+        lines.append(f"{format_duration(estimate.seconds)}, {format_size(estimate.memory)} of memory")
+    return lines

@@ -32,7 +32,7 @@ class Stripes(Settings):
     tall: int = Field(default=2, ge=1, le=9, description="Pixels of each stripe.")
 
 
-def striped(job):
+def run_stripes(job):
     """A stripe of each picture in the order of the inputs; of masks their lightness."""
     given = [picture for each in STRIPES.inputs for picture in job.pictures(each.name)]
     colours = [each.mean((-2, -1)).expand(3) for each in given]
@@ -41,7 +41,7 @@ def striped(job):
 
 
 STRIPES = Technique(
-    name="stripes", title="Stripes", help="A stripe for each picture.", settings=Stripes, run=striped,
+    name="stripes", title="Stripes", help="A stripe for each picture.", settings=Stripes, run=run_stripes,
     presets={"tall": {"tall": 5}},
     inputs=(Input("picture", "the first stripe", required=True), Input("more", "further ones", many=True),
             Input("grey-one", "a grey one", grey=True)),
@@ -67,7 +67,7 @@ def stripes_of(work, tall=2):
     return [names.get(tuple(row), row[0]) for row in rows]
 
 
-def made_again(path):
+def rerun_matches(path):
     assert main(["rerun", str(path), "-o", "again.png", "--force", "--quiet"]) == 0
     return torch.equal(open_picture(path), open_picture("again.png"))
 
@@ -89,7 +89,7 @@ def test_inputs_come_in_their_order_or_by_name(here):
     assert notebook.make("stripes", "red.png", preset="tall", tall=3).picture.shape == (3, 3, 4)
 
 
-def test_what_is_made_is_saved_with_its_recipe(here, monkeypatch):
+def test_results_are_saved_with_their_recipe(here, monkeypatch):
     work = notebook.make("stripes", "red.png", "blue.png", grey_one="green.png", tall=3)
     assert stripes_of(work, 3) == ["red", "blue", 85]
     (here / "elsewhere").mkdir()
@@ -99,11 +99,11 @@ def test_what_is_made_is_saved_with_its_recipe(here, monkeypatch):
     assert [(note.path, note.role) for note in read_recipe("made.png").inputs] == [
         ("red.png", ""), ("blue.png", "more"), ("green.png", "grey-one"),
     ]  # fmt: skip
-    assert made_again("made.png")
+    assert rerun_matches("made.png")
     with pytest.raises(UsageError, match=r"made\.png"):
         work.save("made.png")
     work.save(here / "made.png", "stripes", force=True)
-    with pytest.raises(UsageError, match="no 'sheet' to save: it made stripes"):
+    with pytest.raises(UsageError, match="no output 'sheet': it has stripes"):
         work.save("sheet.png", "sheet")
     # A picture that is in no file cannot be found again: there is no recipe that would say so.
     notebook.make("stripes", open_picture("red.png"), "blue.png").save("open.png")
@@ -115,9 +115,9 @@ def test_what_is_made_is_saved_with_its_recipe(here, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("given", "settings", "said"),
+    ("given", "settings", "message"),
     [
-        (["drem"], {}, r"no technique 'drem': there are .*\bdream, .*\bstyle, .*\bstripes$"),
+        (["drem"], {}, r"unknown technique 'drem': the techniques are .*\bdream, .*\bstyle, .*\bstripes$"),
         (["stripes", "red.png"], {"talll": 3}, "'talll': its inputs are picture, more, grey_one, .* tall$"),
         (["random"], {"picture": "red.png"}, "'picture': its inputs are none, its settings .* zoom"),
         (["stripes", "red.png"], {"tall": 30}, "tall: .* 9, got 30"),
@@ -135,29 +135,29 @@ def test_what_is_made_is_saved_with_its_recipe(here, monkeypatch):
         (["render", torch.zeros(3, 8, 8)], {}, "takes painting as a file"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_made_gets_a_line(given, settings, said):
-    with pytest.raises(UsageError, match=said) as caught:
+def test_errors_are_one_line(given, settings, message):
+    with pytest.raises(UsageError, match=message) as caught:
         notebook.make(*given, **settings)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.usefixtures("empty_home")
-def test_what_is_not_on_the_shelf_is_told(monkeypatch):
+def test_missing_weights_are_an_error(monkeypatch):
     monkeypatch.setenv("LANTERNA_OFFLINE", "1")
     with pytest.raises(MissingError, match="efficientnet-lite0"):
         notebook.make("dream", "red.png")
 
 
-def test_every_technique_is_told_with_what_it_takes():
+def test_techniques_lists_inputs_presets_and_settings():
     assert re.findall(r"^- `(\S+)`: .", str(notebook.techniques()), re.MULTILINE) == list(all_techniques())
     for name, technique in all_techniques().items():
-        told = notebook.techniques(name)
-        assert technique.help in str(told)
-        assert told._repr_markdown_() == str(told)
+        printed_text = notebook.techniques(name)
+        assert technique.help in str(printed_text)
+        assert printed_text._repr_markdown_() == str(printed_text)
         known = [each.name.replace("-", "_") for each in technique.inputs]
         known += [*technique.presets, *technique.settings.model_fields]
-        assert re.findall(r"^- `(\S+)`", str(told), re.MULTILINE) == known
-    with pytest.raises(UsageError, match="no technique 'drem'"):
+        assert re.findall(r"^- `(\S+)`", str(printed_text), re.MULTILINE) == known
+    with pytest.raises(UsageError, match="unknown technique 'drem'"):
         notebook.techniques("drem")
     assert "techniques(" in inspect.getdoc(notebook.make)
 
@@ -184,14 +184,14 @@ def test_a_painting_is_saved_beside_its_picture(here):
 
 
 @pytest.mark.slow
-def test_the_techniques_there_were_are_made(real_shelf):
+def test_all_kinds_of_techniques_run(real_shelf):
     for name, source in ("cat", "chelsea"), ("cup", "coffee"):
         save_picture(open_picture(real_shelf / f"photographs/{source}.png", longest=96), f"{name}.jpg")
     dreamed = notebook.make("dream", "cat.jpg", layer="block5", size=48, octaves=1, steps=2)
     assert dreamed.frame.numbers["energy"] > 1
     assert torch.equal(dreamed.picture, dreamed.frame.picture)
     dreamed.save("dream.png")
-    assert made_again("dream.png")
+    assert rerun_matches("dream.png")
     styled = notebook.make("style", open_picture("cat.jpg"), style=[open_picture("cup.jpg"), "red.png"],
                            mask=torch.ones(4, 4), size=64, steps=2)  # fmt: skip
     assert styled.picture.shape[2] == 64
@@ -200,7 +200,7 @@ def test_the_techniques_there_were_are_made(real_shelf):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("private_home")
-def test_a_network_is_made_under_its_name(real_shelf):
+def test_a_network_is_saved_under_its_name(real_shelf):
     photographs = real_shelf / "photographs"
     given, labels = [], []
     for name in ("grass", "gravel"):

@@ -1,4 +1,4 @@
-"""What a view gives a notebook: itself where there is a page to show it, else a picture, else words."""
+"""Create a view's MIME bundle: the widget, a picture for pages without widgets, and text."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from lanterna.images.drawing import as_png
 if TYPE_CHECKING:
     from torch import Tensor
 
-Bundle = tuple[dict[str, Any], dict[str, Any]]
+MimeBundle = tuple[dict[str, Any], dict[str, Any]]
 _VIEW = "application/vnd.jupyter.widget-view+json"
 
 
-def bundle(model_id: str, words: str, picture: Tensor | None) -> Bundle:
-    """MIME types with their data, and the picture's words for whoever does not see it."""
+def mime_bundle(model_id: str, text: str, picture: Tensor | None) -> MimeBundle:
+    """Return the data by MIME type, and the metadata with the picture's alternative text."""
     data: dict[str, Any] = {
         _VIEW: {"version_major": 2, "version_minor": 0, "model_id": model_id},
-        "text/plain": words,
+        "text/plain": text,
     }
     if picture is None:
         return data, {}
     data["image/png"] = base64.b64encode(as_png(picture)).decode()
-    return data, {"image/png": {"alt": words}}
+    return data, {"image/png": {"alt": text}}

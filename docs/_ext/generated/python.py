@@ -1,4 +1,4 @@
-"""What `import lanterna` gives: every name with its signature and its docstring."""
+"""Generate the Python reference: every name of `lanterna`, with signature and docstring."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import inspect
 from typing import TYPE_CHECKING
 
 import lanterna
+from generated.settings import anchor
 from lanterna.techniques.technique import Settings
-from made.settings import anchor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def python(_: Sphinx | None = None) -> str:
-    """Functions first, then classes, then where the settings of each technique are described."""
+    """Return sections for functions, settings (as links) and classes."""
     found = {name: getattr(lanterna, name) for name in lanterna.__all__}
     functions = {name: each for name, each in found.items() if inspect.isfunction(each)}
     classes = {name: each for name, each in found.items() if isinstance(each, type)}
@@ -29,7 +29,7 @@ def python(_: Sphinx | None = None) -> str:
         [
             "## Functions\n",
             *(_function(name, each) for name, each in functions.items()),
-            f"## Settings\n\nThey are arguments, by name: {links}.\n",
+            f"## Settings\n\nThe settings of each technique: {links}.\n",
             "## Classes\n",
             *(_class(name, each) for name, each in others.items()),
         ]
@@ -38,39 +38,39 @@ def python(_: Sphinx | None = None) -> str:
 
 def _function(name: str, function: Callable[..., object]) -> str:
     signature = f"```python\n{_signature(name, function)}\n```"
-    return f"(lanterna-{name.lower()})=\n### {name}\n\n{signature}\n\n{_told(function)}\n"
+    return f"(lanterna-{name.lower()})=\n### {name}\n\n{signature}\n\n{_docstring(function)}\n"
 
 
 def _class(name: str, kind: type) -> str:
-    shown = {
+    docstrings = {
         each: inspect.getdoc(member) or ""
         for each, member in vars(kind).items()
         if not each.startswith("_") and (inspect.isroutine(member) or isinstance(member, property))
     }
     public = [
-        f"`{each}`: " + told.split("\n\n")[0].replace("\n", " ") for each, told in shown.items() if told
+        f"`{each}`: " + text.split("\n\n")[0].replace("\n", " ") for each, text in docstrings.items() if text
     ]
     members = "\n".join(f"- {each}" for each in public)
-    return f"(lanterna-{name.lower()}-class)=\n### {name}\n\n{_told(kind)}\n\n{members}\n"
+    return f"(lanterna-{name.lower()}-class)=\n### {name}\n\n{_docstring(kind)}\n\n{members}\n"
 
 
 def _signature(name: str, function: Callable[..., object]) -> str:
-    """The signature, one parameter on each line where they do not fit on one."""
+    """Return the signature, with one parameter per line if it is too long for one line."""
     signature = inspect.signature(function)
-    told, keywords = [], False
+    parameters, keywords = [], False
     for each in signature.parameters.values():
         if each.kind is each.KEYWORD_ONLY and not keywords:
-            told, keywords = [*told, "*"], True
+            parameters, keywords = [*parameters, "*"], True
         star = "*" if each.kind is each.VAR_POSITIONAL else ""
         default = "" if each.default is each.empty else f" = {each.default!r}"
-        told.append(f"{star}{each.name}: {each.annotation}{default}")
-    gives = f" -> {signature.return_annotation}"
-    line = f"{name}({', '.join(told)}){gives}"
+        parameters.append(f"{star}{each.name}: {each.annotation}{default}")
+    returns = f" -> {signature.return_annotation}"
+    line = f"{name}({', '.join(parameters)}){returns}"
     if len(line) <= 70:
         return line
-    return "\n".join([f"{name}(", *(f"    {each}," for each in told), f"){gives}"])
+    return "\n".join([f"{name}(", *(f"    {each}," for each in parameters), f"){returns}"])
 
 
-def _told(thing: object) -> str:
-    """A docstring; it is written in Markdown."""
+def _docstring(thing: object) -> str:
+    """Return a docstring, which is Markdown."""
     return inspect.getdoc(thing) or ""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from generated.formatting import plain
 from lanterna.glossary import GLOSSARY
-from made.words import plain
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 
 def glossary(_: Sphinx | None = None) -> str:
-    """Return every term with its meaning, each a place on the page that can be linked to."""
+    """Return a list of all terms with their meanings."""
     return "\n".join(f"{term}\n: {plain(meaning)}\n" for term, meaning in GLOSSARY.items())

@@ -1,4 +1,4 @@
-"""Settings in words: of what kind a value is, from where to where, and what it is if nobody says."""
+"""Format settings as Markdown: their type, range and default."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MANY = {"a whole number": "whole numbers", "a number": "numbers", "text": "text
 
 
 def plain(text: str) -> str:
-    """Text as Markdown that shows it as it is; what stands in backticks stays code."""
+    """Escape text for Markdown; text in backticks stays code."""
     parts = re.split(r"(`[^`]*`)", " ".join(text.split()))
     return "".join(
         part if part.startswith("`") else re.sub(r"([\\*_{}\[\]<>$|])", r"\\\1", part) for part in parts
@@ -32,38 +32,38 @@ def plain(text: str) -> str:
 
 
 def hyphened(name: str) -> str:
-    """A setting's name as its option and its place on a page have it."""
+    """Return a setting's name with hyphens, as in its option and its anchor."""
     return name.rstrip("_").replace("_", "-")
 
 
 def value(default: object) -> str:
-    """A default, as a person says it."""
+    """Format a default."""
     if isinstance(default, bool):
         return "yes" if default else "no"
     if isinstance(default, list | tuple):
         return " ".join(map(value, default)) or "none"
     if isinstance(default, dict):
-        return ", ".join(f"{name} {value(each)}" for name, each in default.items()) or "nothing more"
+        return ", ".join(f"{name} {value(each)}" for name, each in default.items()) or "empty"
     return "none" if default in (None, "") else str(default)
 
 
 def changed(settings: type[Settings], name: str) -> str:
-    """A setting with another value than its default, `name=value`, as the settings take it."""
-    usual = getattr(settings(), name)
+    """Return `name=value` with a valid value other than the default."""
+    default = getattr(settings(), name)
     choices = get_args(settings.model_fields[name].annotation)
-    other = [each for each in choices if isinstance(each, str) and each != usual]
-    if isinstance(usual, int | float):
-        other = [usual // 2, usual * 2] if isinstance(usual, int) else [usual / 2, usual * 2]
-    for each in other:
+    others = [each for each in choices if isinstance(each, str) and each != default]
+    if isinstance(default, int | float):
+        others = [default // 2, default * 2] if isinstance(default, int) else [default / 2, default * 2]
+    for each in others:
         with contextlib.suppress(UsageError):
             settings.checked({name: each})
             return f"{name}={each}"
-    text = ",".join(map(value, usual)) if isinstance(usual, list | tuple) else value(usual)
+    text = ",".join(map(value, default)) if isinstance(default, list | tuple) else value(default)
     return shlex.quote(f"{name}={text}")
 
 
 def kind(field: FieldInfo) -> str:
-    """What a field takes: its type and its range."""
+    """Describe a field's type and range."""
     return _kind(field.annotation, field.metadata)
 
 
@@ -74,40 +74,40 @@ def _kind(annotation: Any, metadata: Iterable[object] = ()) -> str:  # noqa: ANN
     if origin is Literal:
         return "one of " + ", ".join(f"`{each}`" for each in inside)
     if origin in (Union, types.UnionType):
-        some = [_kind(each, metadata) for each in inside if each is not types.NoneType]
-        return " or ".join(some) + (", or none" if types.NoneType in inside else "")
+        kinds = [_kind(each, metadata) for each in inside if each is not types.NoneType]
+        return " or ".join(kinds) + (", or none" if types.NoneType in inside else "")
     if origin in (tuple, list):
-        what, comma, each = _kind(inside[0]).partition(", ")
-        many = _MANY.get(what, what) + (f" (each {each})" if comma else "")
+        item, comma, limits = _kind(inside[0]).partition(", ")
+        many = _MANY.get(item, item) + (f" (each {limits})" if comma else "")
         fixed = origin is tuple and inside[-1] is not Ellipsis
         return f"{len(inside)} {many}" if fixed else ", ".join([f"any number of {many}", *_ranges(metadata)])
     return ", ".join([_KINDS.get(annotation, str(annotation)), *_ranges(metadata)])
 
 
 def _ranges(metadata: Iterable[object]) -> list[str]:
-    said = []
-    for each in (part for one in metadata for part in _parts(one)):
+    limits = []
+    for each in (bound for item in metadata for bound in _bounds(item)):
         match each:
             case bounds.Ge(low):
-                said.append(f"at least {_number(low)}")
+                limits.append(f"at least {_number(low)}")
             case bounds.Gt(low):
-                said.append(f"more than {_number(low)}")
+                limits.append(f"more than {_number(low)}")
             case bounds.Le(high):
-                said.append(f"at most {_number(high)}")
+                limits.append(f"at most {_number(high)}")
             case bounds.Lt(high):
-                said.append(f"less than {_number(high)}")
+                limits.append(f"less than {_number(high)}")
             case bounds.MultipleOf(step):
-                said.append(f"a multiple of {_number(step)}")
+                limits.append(f"a multiple of {_number(step)}")
             case bounds.MinLen(count):
-                said.append("not empty" if count == 1 else f"at least {count} of them")
+                limits.append("not empty" if count == 1 else f"at least {count} of them")
             case bounds.MaxLen(count):
-                said.append(f"at most {count:,} of them")
-    return said
+                limits.append(f"at most {count:,} of them")
+    return limits
 
 
-def _parts(one: object) -> Iterable[object]:
-    """A bound; or those of a whole `Field(…)` inside an annotation."""
-    return getattr(one, "metadata", None) or [one]
+def _bounds(item: object) -> Iterable[object]:
+    """Return the bounds in an item of metadata, which may be a `Field(…)`."""
+    return getattr(item, "metadata", None) or [item]
 
 
 def _number(number: float) -> str:
@@ -115,7 +115,7 @@ def _number(number: float) -> str:
 
 
 def settings(fields: Mapping[str, FieldInfo], options: Mapping[str, str], anchor: str) -> str:
-    """Fields as a list of definitions: name and option, then what it does, takes and is."""
+    """Return a definition list of fields: name and option, then description, type and default."""
     entries = []
     for name, field in fields.items():
         option = f" `{options[name]}`{{.option}}" if name in options else ""
@@ -129,7 +129,7 @@ def settings(fields: Mapping[str, FieldInfo], options: Mapping[str, str], anchor
 
 
 def presets(settings: type[Settings]) -> str:
-    """The presets of a technique with their settings."""
+    """Return a list of a technique's presets, with their settings."""
     entries = [
         f"`{name}`\n: " + "; ".join(f"`{key}` {plain(value(each))}" for key, each in chosen.items())
         for name, chosen in settings.presets.items()

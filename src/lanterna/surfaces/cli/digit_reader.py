@@ -1,4 +1,4 @@
-"""The network that reads digits, for the commands that need it: trained first, with its table, if need be."""
+"""Open the network that reads digits, or train it first with its progress shown."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 def watching(*, quiet: bool = False) -> AbstractContextManager[Callable[[Frame], None]]:
-    """Show how it learns: a table that grows by a row an epoch, over a bar."""
+    """Show the training: a table with a row for each epoch, above a progress bar."""
     train = technique.TRAIN
     return preview.watching("training", train.describe, train.log_lines, quiet=quiet)
 
 
 def open_or_train(name: str, *, device: str, quiet: bool = False) -> Network:
-    """Open a network that reads digits; where it is not there yet, train it first, with its table.
+    """Open a network that reads digits; train it first if it does not exist yet.
 
-    Errors: as `lanterna.techniques.train.technique.open_or_train`.
+    Errors: those of `lanterna.techniques.train.technique.open_or_train`.
     """
     if name not in ("conv", "dense") or is_trained(name):
         return technique.open_or_train(name, device=device)

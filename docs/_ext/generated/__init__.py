@@ -1,6 +1,6 @@
-"""Fills the pages with what is told once, in the code: `<!-- made: lessons -->` becomes every lesson.
+"""Generate parts of the pages from the code: `<!-- generated: lessons -->` is replaced by all lessons.
 
-A page with such a line is Markdown like any other, on a code host too, where the line is not seen.
+Elsewhere, for example on a code host, such a line is an invisible comment.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from made.glossary import glossary
-from made.lessons import lessons
-from made.mathml import as_block, as_inline
-from made.python import python
-from made.settings import all_settings
-from made.shelves import shelves
-from made.studio import studio
+from generated.glossary import glossary
+from generated.lessons import lessons
+from generated.mathml import as_block, as_inline
+from generated.python import python
+from generated.settings import all_settings
+from generated.shelf import shelf
+from generated.studio_api import studio
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,22 +30,22 @@ _NOTEBOOKS = """\
 notebooks/*
 ```
 """
-_PLACE = re.compile(r"^<!-- made: (\w+) -->$", re.MULTILINE)
+_MARKER = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
 
 
 def notebooks(app: Sphinx) -> str:
-    """The contents of the folder of notebooks, where there is one."""
+    """Return a table of contents of the notebooks, if there are any."""
     return _NOTEBOOKS if any(name.startswith("notebooks/") for name in app.env.found_docs) else ""
 
 
-MADE: dict[str, Callable[[Sphinx], str]] = {
-    "lessons": lessons, "settings": all_settings, "studio": studio, "python": python, "shelf": shelves,
+GENERATORS: dict[str, Callable[[Sphinx], str]] = {
+    "lessons": lessons, "settings": all_settings, "studio": studio, "python": python, "shelf": shelf,
     "notebooks": notebooks, "glossary": glossary,
 }  # fmt: skip
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Add it to Sphinx."""
+    """Register the extension with Sphinx."""
     app.add_config_value("lesson_pictures", default=True, rebuild="env", types=[bool, str])
     app.add_html_math_renderer("mathml", (as_inline, None), (as_block, None))
     app.connect("source-read", _fill)
@@ -54,10 +54,10 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def _fill(app: Sphinx, _: str, source: list[str]) -> None:
-    source[0] = _PLACE.sub(lambda found: MADE[found[1]](app), source[0])
+    source[0] = _MARKER.sub(lambda match: GENERATORS[match[1]](app), source[0])
 
 
 def _outdated(app: Sphinx, *_: object) -> list[str]:
-    """The pages with something made in them: the code may have changed where the page has not."""
+    """Return the pages with generated parts: the code may have changed even if the page has not."""
     texts = {name: app.env.doc2path(name).read_text(encoding="utf-8") for name in app.env.found_docs}
-    return [name for name, text in texts.items() if _PLACE.search(text)]
+    return [name for name, text in texts.items() if _MARKER.search(text)]

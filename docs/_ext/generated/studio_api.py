@@ -1,12 +1,12 @@
-"""The studio's API, call by call, from the description that it gives of itself."""
+"""Generate the reference of the studio's API, from its OpenAPI description."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from generated.formatting import plain
 from lanterna.surfaces.studio.openapi import description
 from lanterna.surfaces.studio.routes import ROUTES
-from made.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,23 +18,23 @@ _KINDS = {"string": "text", "integer": "whole number", "number": "number", "bool
 
 
 def studio(_: Sphinx | None = None) -> str:
-    """Every call, by what it is about, and the objects that they speak of."""
-    found = description(ROUTES)
+    """Return all calls, grouped by the first part of the path, and all schemas."""
+    api = description(ROUTES)
     areas: dict[str, list[str]] = {}
-    for path, methods in found["paths"].items():
+    for path, methods in api["paths"].items():
         areas.setdefault(path.split("/")[2].removesuffix(".json"), []).extend(
             _call(method.upper(), path, operation) for method, operation in methods.items()
         )
     lines = [f"## {area.capitalize()}\n\n" + "\n".join(calls) for area, calls in areas.items()]
     objects = [
         f"(api-{name.lower()})=\n### {name}\n\n{_settings(_properties(schema))}"
-        for name, schema in found["components"]["schemas"].items()
+        for name, schema in api["components"]["schemas"].items()
     ]
     return "\n".join([*lines, "## Objects\n", *objects])
 
 
 def _call(method: str, path: str, operation: Schema) -> str:
-    asked = [
+    parameters = [
         (
             f"{each['name']}{'' if each['required'] else '?'}",
             _kind(each["schema"]),
@@ -42,20 +42,20 @@ def _call(method: str, path: str, operation: Schema) -> str:
         )
         for each in operation["parameters"]
     ]
-    sent = operation.get("requestBody", {}).get("content", {})
-    bodies = [f"It is sent `{media}`: {_kind(body['schema'])}.\n" for media, body in sent.items()]
-    status, answer = next(iter(operation["responses"].items()))
-    given = " or ".join(
+    request = operation.get("requestBody", {}).get("content", {})
+    bodies = [f"The body is `{media}`: {_kind(body['schema'])}.\n" for media, body in request.items()]
+    status, response = next(iter(operation["responses"].items()))
+    result = " or ".join(
         _kind(content["schema"]) if "schema" in content else f"`{media}`"
-        for media, content in answer.get("content", {}).items()
+        for media, content in response.get("content", {}).items()
     )
     return "\n".join(
         [
             f"### {method} `{path}`\n",
             f"{plain(operation['summary'])}\n",
-            _settings(asked),
+            _settings(parameters),
             *bodies,
-            f"{{.takes}}\n{status}: {given or 'nothing more'}\n",
+            f"{{.takes}}\n{status}: {result or 'no content'}\n",
         ]
     )
 
@@ -67,7 +67,7 @@ def _properties(schema: Schema) -> Iterator[tuple[str, str, str]]:
 
 
 def _kind(schema: Schema) -> str:
-    """What a value is, in words."""
+    """Describe the type of a value."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return f"[{name}](#api-{name.lower()})"
@@ -77,7 +77,7 @@ def _kind(schema: Schema) -> str:
         return "one of " + ", ".join(f"`{each}`" for each in schema["enum"])
     match schema.get("type"):
         case "array":
-            return f"a list, each {_kind(schema['items'])}"
+            return f"a list, each item {_kind(schema['items'])}"
         case "object":
             return "an object"
         case "null":
@@ -85,7 +85,7 @@ def _kind(schema: Schema) -> str:
         case "string" if schema.get("format") == "binary":
             return "a file"
         case "string" if "pattern" in schema:
-            return "ids with commas between" if "," in schema["pattern"] else "an id"
+            return "ids separated by commas" if "," in schema["pattern"] else "an id"
         case [*kinds]:
             return " or ".join(_KINDS[kind] for kind in kinds)
         case kind:
@@ -99,9 +99,9 @@ def _range(schema: Schema) -> str:
     )
 
 
-def _settings(entries: Any) -> str:  # noqa: ANN401  # triples of name, kind and words
-    told = [
-        f"`{name}`\n: {plain(words) + ' ' if words else ''}[{kind[:1].upper()}{kind[1:]}.]{{.takes}}"
-        for name, kind, words in entries
+def _settings(entries: Any) -> str:  # noqa: ANN401  # triples of name, type and description
+    lines = [
+        f"`{name}`\n: {plain(text) + ' ' if text else ''}[{kind[:1].upper()}{kind[1:]}.]{{.takes}}"
+        for name, kind, text in entries
     ]
-    return "```{container} settings\n" + "\n\n".join(told) + "\n```\n" if told else ""
+    return "```{container} settings\n" + "\n\n".join(lines) + "\n```\n" if lines else ""
