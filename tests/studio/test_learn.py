@@ -119,7 +119,7 @@ def test_wrong_wishes_are_told_and_the_charts_stay(page: Page):
     field.press("Enter")
     expect(page.locator(".finding .wrong")).to_be_empty()
     expect(page.locator(".verdict-of")).to_contain_text("The output is 1.")
-    expect(page.get_by_role("region", name="What was measured").get_by_role("row")).to_have_count(6)
+    expect(page.get_by_role("region", name="Measurements").get_by_role("row")).to_have_count(6)
 
 
 def test_the_api_says_what_is_wrong_in_one_line(studio: Served):
@@ -159,7 +159,7 @@ def test_a_slow_lesson_is_a_job_whose_picture_stays(page: Page, studio: Served):
     expect(page.locator(".finding dl")).to_contain_text("on, as trained")
     opened(page, "neuron")  # it is there when one comes again, and what it was made with
     expect(shown).to_be_visible()
-    expect(page.get_by_text("made with bias -10, digits 50")).to_be_visible()
+    expect(page.get_by_text("run with bias -10, digits 50")).to_be_visible()
 
 
 def test_the_page_s_autograd_agrees_with_pythons(modules: Page):
