@@ -121,7 +121,7 @@ def test_invalid_settings_are_reported_and_the_charts_stay(page: Page):
     field.press("Enter")
     expect(page.locator(".finding .wrong")).to_be_empty()
     expect(page.locator(".verdict-of")).to_contain_text("The output is 1.")
-    expect(page.get_by_role("region", name="What was measured").get_by_role("row")).to_have_count(6)
+    expect(page.get_by_role("region", name="Measurements").get_by_role("row")).to_have_count(6)
 
 
 def test_the_api_answers_errors_in_one_line(studio: Server):
@@ -161,7 +161,7 @@ def test_a_slow_lesson_is_a_job_whose_picture_stays(page: Page, studio: Server):
     expect(page.locator(".finding dl")).to_contain_text("on, as trained")
     open_lesson(page, "neuron")  # the result is still there, with its settings
     expect(shown).to_be_visible()
-    expect(page.get_by_text("made with bias -10, digits 50")).to_be_visible()
+    expect(page.get_by_text("run with bias -10, digits 50")).to_be_visible()
 
 
 @pytest.mark.parametrize(
