@@ -309,7 +309,7 @@ class Doors:
         message = {"pixels": [chance.randrange(256) for _ in range(784)], "number": 1}
         message = odd(message, chance) if chance.random() < 0.8 else message
         try:
-            self.pad.set_state({"told": message})
+            self.pad.set_state({"from_page": message})
         except TraitError as error:
             raise LanternaError("an invalid message") from error
         if self.pad.image is not None and not 0 <= self.pad.image.min() <= self.pad.image.max() <= 1:

@@ -310,7 +310,7 @@ def test_a_job_that_ends_while_the_disk_is_full_ends_when_there_is_room(tmp_path
 
 @pytest.mark.parametrize("full", ["database", "folder"])
 def test_a_picture_finished_on_a_full_disk_is_saved_once_there_is_room(tmp_path, monkeypatch, full):
-    monkeypatch.setattr(jobs, "_NO_ROOM", 0.01)
+    monkeypatch.setattr(jobs, "_DISK_FULL_RETRY", 0.01)
     shown = {"output": "dream", "recipe": {"settings": {}}, "sheet": [], "numbers": {}, "words": "w" * 20_000}
 
     def ended(store: Store, job: str) -> dict[str, object]:

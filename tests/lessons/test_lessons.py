@@ -591,7 +591,7 @@ def test_exchanged_activations_exchange_the_finding(monkeypatch, exchanged, verd
 
 
 def test_depths_are_bounded():
-    with pytest.raises(UsageError, match="less than or equal to 8, got 9"):
+    with pytest.raises(UsageError, match="at most 8, got 9"):
         Saturation.checked({"depths": [1, 9]})
 
 

@@ -115,7 +115,7 @@ def test_the_command_line_has_it(capsys: pytest.CaptureFixture[str]) -> None:
     before, after = open_picture("cat.png"), open_picture("out.png")
     assert after.diff().abs().mean() < before.diff().abs().mean()  # it is smoother
     for words, code, message in (
-        (["cat.png", "--radius", "0"], 2, "--radius: Input should be greater than or equal to 1"),
+        (["cat.png", "--radius", "0"], 2, "--radius: expected at least 1"),
         (["cat.png", "--nonsense", "1"], 2, "Unknown option"),
         (["gone.png"], 2, "gone.png does not exist"),
         (["cat.png", "--preset", "brod"], 2, "did you mean broad?"),

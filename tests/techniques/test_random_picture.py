@@ -110,7 +110,7 @@ def test_the_hue_has_the_requested_value():
 def test_a_sheet_shows_each_seed():
     settings = RandomSheet(width=60, height=40, samples=1, seed=4, sheet=3)
     last = last_frame(begin(Job(RANDOM_SHEET, settings)).frames)
-    alone = random_picture(settings.only(RandomPicture).changed({"seed": 5}), size=(160, 240))
+    alone = random_picture(settings.as_base(RandomPicture).changed({"seed": 5}), size=(160, 240))
     cell = last.picture[:, 12 + 44 : 12 + 44 + 160, 12 + 252 : 12 + 252 + 240]
     assert (last.step, last.steps) == (3, 3)
     assert torch.allclose(cell, alone, atol=1 / 200)

@@ -123,7 +123,7 @@ def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
 
 
 def flatten_alpha(picture: Image.Image) -> Image.Image:
-    """Return a picture as L or RGB: transparency becomes white, the usual background of drawings."""
+    """Return a picture as L or RGB: transparency becomes white, the most common background of drawings."""
     if picture.mode != "RGBA":
         return picture
     page = Image.new("RGB", picture.size, (255, 255, 255))

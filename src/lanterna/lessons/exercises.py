@@ -352,7 +352,7 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
             "Climb with the analytic derivative, first with step=0.005, then with step=0.01.",
             "With steps twice as long, does the climb take half as many evaluations, as many, or twice as "
             "many?",
-            "Why can you not go on making the steps longer and longer?",
+            "Why can you not make the steps longer and longer?",
             "The whole climb is as long as before. How much of it does one step cover now?",
             _evaluations_with_longer_steps, choices=tuple(_FACTORS),
         ),

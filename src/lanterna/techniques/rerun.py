@@ -235,8 +235,8 @@ def cell_commands(recipe: Recipe) -> dict[str, str]:
     commands: dict[str, str] = {}
     with suppress(UsageError):  # settings of another version
         for cell in technique.cells(technique.settings.checked(recipe_settings(recipe, technique))):
-            maker = next(each for each in techniques_for(technique.verb) if each.name == cell.technique)
-            output, settings = maker.output, cell.settings.model_dump(mode="json")
+            shown = next(each for each in techniques_for(technique.verb) if each.name == cell.technique)
+            output, settings = shown.default_output, cell.settings.model_dump(mode="json")
             varied = recipe.model_copy(update={"output": output, "settings": settings})
             file = re.sub(r"[^a-z0-9_.]+", "-", f"{cell.technique}-{cell.label}".lower()).strip("-")
             commands[cell.label] = command_line(varied, f"{file}.png", preset=cell.preset)

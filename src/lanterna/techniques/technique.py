@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lanterna.documents import check_document
-from lanterna.errors import UsageError
+from lanterna.errors import UsageError, describe_invalid
 from lanterna.renamed import current_settings
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ class Settings(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             name = ".".join(str(part) for part in first["loc"]) or cls.verb
-            message = first["msg"].removeprefix("Value error, ")
-            raise UsageError(f"{name}: {message}, got {_short_repr(first['input'])}") from error
+            given = _short_repr(first["input"])
+            raise UsageError(f"{name}: {describe_invalid(first)}, got {given}") from error
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
         """Return a copy with some settings changed, validated again. Errors: as `checked`."""

@@ -139,7 +139,7 @@ def _describe(error: CycloptsError) -> str:
 
 def _describe_unknown_option(error: UnknownOptionError) -> str:
     """Describe an unknown option of a command line, or an unknown key of a settings file."""
-    option = error.token.keyword or error.token.value  # `--mask-stage`, or `[mask_stage]` of a settings file
+    option = error.token.keyword or error.token.value  # `--option`, or `[option]` of a settings file
     old = option.partition("=")[0].strip("-[]").replace("-", "_")
     if error.command_chain and (new := current_name(error.command_chain[0], old)) != old:
         return f"{option} is now called {option.replace(old.replace('_', '-'), new.replace('_', '-'))}"

@@ -50,7 +50,7 @@ class LessonResult:
 
     def __repr__(self) -> str:
         finding = self.finding
-        return f"{self.lesson.question}\n{finding.verdict.capitalize()}. {finding.words}"
+        return f"{self.lesson.question}\n{finding}"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> MimeBundle:
         """Return text and table as HTML, and the charts as a picture, for notebooks."""
@@ -60,7 +60,7 @@ class LessonResult:
         finding = self.finding
         html = (
             f'<div style="max-width: 72em"><p><em>{escape(self.lesson.question)}</em><br>'
-            f"<strong>{escape(finding.verdict.capitalize())}.</strong> {escape(finding.words)}</p>"
+            f"<strong>{escape(finding.label)}:</strong> {escape(finding.words)}</p>"
             f'<img alt="{escape(titles)}" style="max-width: 100%" src="data:image/png;base64,{png}">'
             f"{_table(self.outcome.rows)}</div>"
         )

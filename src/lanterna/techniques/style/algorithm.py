@@ -342,7 +342,7 @@ def _initial_picture(
 def _enlarge(picture: Tensor, photo: Tensor, size: tuple[int, int]) -> Tensor:
     """Enlarge a picture to the next size, and add the photograph's detail that is new at that size.
 
-    Without it the picture is blurred, and a third of the steps go into making up for that.
+    Without it the picture is blurred, and a third of the steps are spent on that.
     """
     smaller = picture.shape[1:]
     if smaller == size:

@@ -7,7 +7,7 @@ that a second style transformer was trained on (Dumoulin et al. 2017).
 Differences from the papers: the transformer runs several times, from coarse to fine, first on a small picture
 for broad strokes, then at about twice the size, up to the picture's own. The input of each pass is half the
 photograph, so that faces stay faces, and half the output of the pass before. Large pictures are processed in
-parts, with the statistics of the whole (`lanterna.networks.strips`). As for strength, Ghiasi et al.
+parts, with the statistics of the whole (`lanterna.networks.tiles`). As for strength, Ghiasi et al.
 interpolate from the photograph's own style to the painting's, but this transformer does not reproduce a
 photograph from its own style (13 dB on the astronaut). So the photograph itself is mixed in as well, and
 strength 0 is the photograph.

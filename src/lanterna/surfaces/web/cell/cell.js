@@ -27,8 +27,8 @@ function render({ model, el }) {
     if (source !== frame.contentWindow) return;
     if (data.ready) sendShown();
     if (data.height) frame.style.height = `${data.height}px`;
-    if (data.told) {
-      model.set("from_page", data.told);
+    if (data.value) {
+      model.set("from_page", data.value);
       model.save_changes();
     }
   }

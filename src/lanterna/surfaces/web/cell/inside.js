@@ -1,7 +1,7 @@
 // Inside a cell's iframe: messages to and from the notebook, and the page's height.
 
-/** Send a value to Python, where it becomes the view's `told`. */
-export const send = (told) => parent.postMessage({ told }, "*");
+/** Send a value to Python, where it becomes the view's `from_page`. */
+export const send = (value) => parent.postMessage({ value }, "*");
 
 /** Call `shown` with Python's value, now and on every change, and keep the cell as tall as the page. */
 export function receive(shown) {
