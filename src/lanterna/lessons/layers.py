@@ -1,8 +1,8 @@
 """Lesson 5. Chains and layers: what two layers can do that one cannot.
 
 One layer can only separate two classes with a straight line. It cannot solve XOR (Minsky and Papert,
-"Perceptrons", 1969), nor separate a ring from the points inside it. Two layers with an activation between them
-can.
+"Perceptrons", 1969), nor separate a ring from the points inside it. Two layers with an activation between
+them can.
 """
 
 from __future__ import annotations

@@ -499,7 +499,7 @@ function Slow({ lesson, technique, chosen, values, form }) {
   `;
 }
 
-/** Split a saved finding into its verdict and its words. In 0.1.0 it began with the stored verdict: "Holds. …"
+/** Split a saved finding into its verdict and its words. In 0.1.0 it began with the stored one: "Holds. …"
     @param {string} saved
     @returns {Found} */
 export function parseFinding(saved = "") {
