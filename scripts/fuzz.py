@@ -201,7 +201,7 @@ class Doors:
             begin = partial(paint, picture, Paint(network="relu", layers=1, neurons=8, steps=6, size=32))
         else:
             learning = Train(network="dense", hidden=(8,), fraction=0.02, epochs=1, hold_out=0)
-            begin = partial(train, learning, also_at={3})
+            begin = partial(train, learning, extra_steps={3})
         place = self.originals / f"{name}.pt"
         frames = begin(checkpoint=place)
         for frame in frames:

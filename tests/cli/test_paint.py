@@ -183,7 +183,7 @@ def test_ctrl_c_saves_the_painting_and_resuming_gives_the_same_result(here):
     environment = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
     message, code = run_in_terminal([*command, "--preview"], stop_at="▀".encode(), **LARGE, **environment)
     assert code == 130, message
-    assert re.search(r"stopped after \d+ of 60 steps: --resume", message)
+    assert re.search(r"stopped after \d+ of 60 steps: add --resume", message)
     assert " dB, loss " in message
     assert "Traceback" not in message
     stopped = open_picture("one.png")

@@ -62,7 +62,7 @@ def test_the_tour_runs_from_the_wheel_to_its_end(
     message = run("-c", "import lanterna, sys; print(lanterna.__file__, *sys.path)").stdout
     assert Path(message.split()[0]).is_relative_to(installed.parent.parent)
     assert str(ROOT / "src") not in message
-    assert f"Look at {Path('gallery/index.html')}" in toured.stderr
+    assert f"Open {Path('gallery/index.html')}" in toured.stderr
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))

@@ -128,7 +128,7 @@ def test_reading_restarts_after_a_crash(studio: Server) -> None:
     for each in set(studio.processes()) - set(studio.workers()):
         os.kill(each, signal.SIGKILL)
     refused, words = asked()
-    assert (refused, b"once more" in words) == (500, True)
+    assert (refused, b"try again" in words) == (500, True)
     answered, words = asked()
     assert (answered, json.loads(words)["text"]) == (200, "3")
 

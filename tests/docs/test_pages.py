@@ -241,7 +241,7 @@ def quicker(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Processes]]:
     """
     monkeypatch.setattr(declared, "_BRUSHES", (1.0,))
     monkeypatch.setattr(declared, "SIDE", 64)
-    monkeypatch.setattr(dreams, "strongest", partial(dreams.strongest, count=6))
+    monkeypatch.setattr(dreams, "strongest_channels", partial(dreams.strongest_channels, count=6))
     monkeypatch.setattr("lanterna.techniques.style.instant.COARSEST", 128)
     monkeypatch.setattr("lanterna.techniques.dream.estimate._SAMPLE", 64)
     launched: list[Processes] = []

@@ -162,7 +162,7 @@ def test_every_lesson_has_its_section(site):
     for name, lesson in LESSONS.items():
         section = page.find(id=f"lesson-{name}").find_parent("section") or page.find(id=f"lesson-{name}")
         output = words(section)
-        for text in (lesson.title, lesson.question, lesson.claim, lesson.where, f"lanterna learn {name}"):
+        for text in (lesson.title, lesson.question, lesson.claim, lesson.source, f"lanterna learn {name}"):
             assert text in output, (name, text)
         for setting, schema in lesson.settings.model_json_schema()["properties"].items():
             check_setting(page, f"lesson-{name}-{hyphened(setting)}", schema)

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from lanterna import open_picture
 from lanterna.images import Recipe
@@ -42,6 +43,9 @@ def test_an_old_picture_is_reproduced(name: str) -> None:
     assert main(["rerun", f"{name}.png", "-o", "again.png", "--quiet"]) == 0
     old, new = open_picture(f"{name}.png"), open_picture("again.png")
     assert old.shape == new.shape
+    if name == "neurons":  # the words between its pictures, which are grey, may change
+        coloured = torch.stack([old, new]).diff(dim=1).abs().amax((0, 1)) > 0.1
+        old, new = old[:, coloured], new[:, coloured]
     # Another machine rounds differently, and two steps of a dream or a style amplify that.
     assert psnr((old - new).square().mean().item()) > 30
 

@@ -650,7 +650,7 @@ def test_lessons_are_listed_and_run(capsys, tmp_path, monkeypatch):
     assert "lanterna learn circuits --set 'expression=a * b' --set numbers=3.0,4.0" in capsys.readouterr().out
     assert main(["learn", "circuits"]) == 2  # nothing is overwritten without --force
     assert main(["learn", "nonsense"]) == 2
-    assert "there are gates, derivative" in capsys.readouterr().err
+    assert "the lessons are gates, derivative" in capsys.readouterr().err
     assert main(["learn", "curve", "--set", "degree=400"]) == 2
     assert "degree" in capsys.readouterr().err
     assert main(["learn", "--json"]) == 0

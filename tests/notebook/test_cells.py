@@ -74,7 +74,7 @@ def test_what_is_drawn_is_read_in_python(cells):
     assert mass > 30
     assert middle == pytest.approx(14, abs=0.7)
     cells.inside.get_by_role("button", name="Clear").click()
-    cells.wait_until(lambda: read.text_content() == "Nothing is drawn yet.")
+    cells.wait_until(lambda: read.text_content() == "Nothing drawn yet.")
     cells.wait_until(lambda: cells.value("pad.digit, pad.image") == "(None, None)")
 
 
@@ -151,7 +151,7 @@ def test_what_is_set_by_hand_is_in_python_and_back(cells):
     bias = cells.inside.get_by_role("slider", name="Bias")
     bias.fill("-5")
     cells.wait_until(lambda: eval(cells.value(BIAS)) == (-5, 2))
-    assert "halfway at a sum of 2.5" in cells.run('lanterna.lesson("neuron", **piece.settings)')["text/plain"]
+    assert "0.5 at a sum of 2.5" in cells.run('lanterna.lesson("neuron", **piece.settings)')["text/plain"]
     cells.run('piece.settings = {"bias": 3.0}')
     cells.wait_until(lambda: float(bias.input_value()) == 3.0)
     assert eval(cells.value(BIAS)) == (3, 2)

@@ -165,18 +165,20 @@ def test_what_the_lines_of_the_first_three_say(run):
     ours = {line.split()[0]: numbers(line)[1] for line in circuit.splitlines()[:-1]}
     assert numbers(circuit.splitlines()[-1]) == pytest.approx([ours[name] for name in "abc"], abs=2e-3)
     assert "answers [0.0, 1.0, 1.0, 0.0]" in message(cell_with(run("2-neurons-and-layers"), "Adam"))
-    heard = message(cell_with(run("3-learning"), "for name, bend in"))
-    sigmoid, relu = (float(re.search(rf"{name}.*hears (\S+)", heard)[1]) for name in ("sigmoid", "relu"))
+    heard = message(cell_with(run("3-learning"), "for name, activation in"))
+    sigmoid, relu = (
+        float(re.search(rf"{name} +(\S+) of the correction", heard)[1]) for name in ("sigmoid", "relu")
+    )
     assert sigmoid < 1e-5 < relu == 1
 
 
 def test_what_the_lines_of_the_others_say(run):
     cleaned = message(cell_with(run("4-digits"), "normalise(["))
-    assert "cleaned up read as 2" in cleaned
-    assert "as it is   read as 2" not in cleaned
+    assert "normalised read as 2" in cleaned
+    assert "original   read as 2" not in cleaned
     logit, *sums = numbers(message(cell_with(run("5-looking-inside"), "lanterna.paths")))
     assert sums[2::3] == pytest.approx([logit] * (len(sums) // 3), abs=1e-3)
-    chances = numbers(message(cell_with(run("6-style-and-dream"), "def changed")))
+    chances = numbers(message(cell_with(run("6-style-and-dream"), "def draw_a_three")))
     assert min(chances) > 0.9
     psnr = numbers(message(cell_with(run("7-painting"), "waves = ")))
     assert psnr[-1] > 25 > psnr[0] + 10

@@ -212,7 +212,7 @@ def test_a_network_is_saved_under_its_name(real_shelf):
     work = notebook.make("teach", given, labels=labels, title="ground")
     assert work.results[0].words in repr(work)
     assert open_trained("ground").classes == ("grass", "gravel")
-    with pytest.raises(UsageError, match="there is a network 'ground' already"):
+    with pytest.raises(UsageError, match="there is already a network 'ground'"):
         notebook.make("teach", given, labels=labels, title="ground")
     with pytest.raises(UsageError, match="takes picture as a file"):
         notebook.make("teach", [open_picture(each) for each in given], labels=labels, title="other")

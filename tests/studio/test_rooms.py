@@ -251,7 +251,7 @@ def test_runs_are_compared_and_networks_renamed_and_deleted(page: Page, studio: 
     taken = page.get_by_label("Name of tiny")
     taken.fill(network)
     taken.press("Enter")
-    expect(page.locator(".notices")).to_contain_text(f"There is a network '{network}' already")
+    expect(page.locator(".notices")).to_contain_text(f"There is already a network '{network}'")
     page.get_by_role("button", name="Delete tiny").click()
     expect(page.get_by_label("Name of tiny")).to_have_count(0)
     page.get_by_role("button", name="Undo").click()

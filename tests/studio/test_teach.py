@@ -55,7 +55,7 @@ def test_classes_are_taught_and_pictures_classified(page: Page, studio: Server, 
     assert any(each["name"] == "ground" and each["here"] for each in studio("GET", "/api/networks"))
     pictures = studio("GET", "/api/gallery?room=teach")
     assert len(pictures) == 2
-    assert "pictures held out are named right" in pictures[0]["recipe"]["words"]
+    assert "held-out pictures are classified correctly" in pictures[0]["recipe"]["words"]
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert not violations(page)

@@ -121,7 +121,7 @@ def test_a_stopped_film_is_resumed_to_the_same_film(pan, tmp_path, monkeypatch, 
     words = ["dream", "pan.gif", "--size", "96", "--octaves", "1", "--steps", "3", "--film"]
     with ctrl_c_when(lambda: len(list(tmp_path.glob("*.frames/*.png"))) >= 3):
         assert main([*words, "a.webp"]) == 130
-    assert "of 8 frames: --resume" in capsys.readouterr().err
+    assert "of 8 frames: add --resume" in capsys.readouterr().err
     count = open_film(tmp_path / "a.webp").count
     assert 3 <= count < 8
     assert main([*words, "a.webp", "--resume"]) == 0

@@ -148,7 +148,7 @@ def test_an_invalid_file_of_weights_is_refused(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("built_in", [False, True], ids=["any painting", "26 styles"])
-def test_strips_equal_the_whole_picture(built_in, photographs, monkeypatch):
+def test_tiles_equal_the_whole_picture(built_in, photographs, monkeypatch):
     picture = resized(photographs["cat"], 196, 260)
     if built_in:
         network, style = open_multistyle_transformer(), torch.eye(26)[[19]]
@@ -156,7 +156,7 @@ def test_strips_equal_the_whole_picture(built_in, photographs, monkeypatch):
         network, style = open_style_transformer(), open_style_predictor()(photographs["coffee"][None])
     whole = network(picture[None], style)[0]
     for size in (1, 50_000, 10**9):  # eight rows at a time, several more, all together
-        monkeypatch.setattr(tiles, "STRIP", size)
+        monkeypatch.setattr(tiles, "TILE_BYTES", size)
         outputs = list(tiles.paint(network, picture, style))
         assert len(outputs) == tiles.steps(network)
         assert all(each is None for each in outputs[:-1])

@@ -106,7 +106,7 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(astronaut, tmp_path, netwo
     settings = Paint(network=network, batch=512, steps=30)
     uninterrupted = last_frame(paint(astronaut, settings))
     checkpoint = tmp_path / "checkpoint"
-    first = paint(astronaut, settings, checkpoint=checkpoint, also_at=(13,))
+    first = paint(astronaut, settings, checkpoint=checkpoint, extra_steps=(13,))
     for frame in first:
         if frame.step >= 13:
             break
@@ -126,7 +126,7 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(astronaut, tmp_path, netwo
 
 @pytest.mark.slow
 def test_frames_at_requested_steps_do_not_change_the_result(astronaut):
-    frames = list(paint(astronaut, Paint(steps=40), also_at=range(10, 21)))
+    frames = list(paint(astronaut, Paint(steps=40), extra_steps=range(10, 21)))
     assert set(range(10, 21)) <= {frame.step for frame in frames}
     assert torch.equal(frames[-1].picture, learned(astronaut, steps=40).picture)
 

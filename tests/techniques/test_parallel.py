@@ -66,7 +66,7 @@ from lanterna.surfaces.cli import main
 checkpoint.Checkpointer.every = 0
 new_network = training.new_network
 training.new_network = lambda settings: new_network(settings).double()
-save, proceed = checkpoint.Learning.save, Path(__file__).with_name("proceed")
+save, proceed = checkpoint.TrainingState.save, Path(__file__).with_name("proceed")
 def save_and_wait(learning, path, settings):
     save(learning, path, settings)
     stop = signal.getsignal(signal.SIGINT)
@@ -130,7 +130,7 @@ def test_two_machines_recover_when_a_process_is_killed(real_shelf: Path, tmp_pat
     (tmp_path / "proceed").touch()
     output = [machine.communicate(timeout=TIMEOUT)[1] for machine in machines]
     assert [machine.returncode for machine in machines] == [0, 0], output
-    assert "a process was lost: all start again where they were (restart 1 of 3)" in output[0]
+    assert "a process was lost: restarting all from the checkpoint (1 of 3)" in output[0]
     assert output[0].count("test digits read correctly") == 1
     assert output[1] == "", "only the first process shows progress"
     assert not (homes[1] / "networks").exists(), "only the first process writes files"
@@ -149,7 +149,7 @@ def test_training_stopped_in_two_processes_resumes_in_one(home: Path, tmp_path: 
     process.send_signal(signal.SIGINT)
     _, output = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 130
-    assert output.splitlines()[-1] == "stopped early: add --resume to the same command to go on"
+    assert output.splitlines()[-1] == "stopped early: add --resume to the same command to continue"
     assert main([*COMMAND, "--resume", "--quiet"]) == 0
     assert_same_as_one_process(home / "networks/net")
 

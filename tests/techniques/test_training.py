@@ -56,9 +56,9 @@ import signal, sys, time
 from lanterna.techniques import checkpoint
 from lanterna.surfaces.cli import main
 checkpoint.Checkpointer.every = 0
-save = checkpoint.Learning.save
+save = checkpoint.TrainingState.save
 def save_and_wait(learning, path, settings):
-    checkpoint.Learning.save = save
+    checkpoint.TrainingState.save = save
     stop, stopped = signal.getsignal(signal.SIGINT), []
     signal.signal(signal.SIGINT, lambda *args: (stopped.append(args), stop(*args)))
     save(learning, path, settings)
@@ -176,7 +176,7 @@ def test_resumed_training_equals_uninterrupted_bit_for_bit(tmp_path: Path):
     checkpoint = tmp_path / "checkpoint.pt"
     for run in itertools.count():
         every = range(BUSY.steps)  # a frame at every step, however fast this machine is
-        frames = train(BUSY, device="cpu", checkpoint=checkpoint, resume=run > 0, also_at=every)
+        frames = train(BUSY, device="cpu", checkpoint=checkpoint, resume=run > 0, extra_steps=every)
         for frame in frames:
             if frame.step > 7 * (run + 1):
                 break

@@ -42,7 +42,7 @@ DENSE = Train.checked({"network": "dense", "hidden": (30,), "learning_rate": 0.0
 def filmed(settings: Train, path: Path) -> tuple[TrainingFilm, dict[str, torch.Tensor]]:
     """Film a training run, and return the film with the final weights."""
     film = TrainingFilm(settings, path)
-    for frame in train(settings, device="cpu", also_at=film.steps):
+    for frame in train(settings, device="cpu", extra_steps=film.steps):
         film.record(frame)
     return film, {name: value.clone() for name, value in frame.network.state_dict().items()}
 

@@ -112,12 +112,20 @@ def read_state(path: Path, settings: Settings, names: set[str]) -> dict[str, Any
         raise LanternaError(f"{path} is damaged or no checkpoint: start again with --force") from error
     if not isinstance(state, dict) or set(state := current_state(state)) != {"settings", *names}:
         raise LanternaError(f"{path} is no checkpoint of this work: start again with --force")
-    then = current_settings(settings.verb, json.loads(state["settings"]))
-    if then != settings.model_dump(mode="json"):
+    if _current(settings, state["settings"]) != settings.model_dump(mode="json"):
         raise UsageError(
             f"{path} was started with other settings: resume with those, or start again with --force"
         )
     return state
+
+
+def _current(settings: Settings, saved: object) -> object:
+    """Return saved settings by their current names, or None if they are none."""
+    with contextlib.suppress(TypeError, ValueError, RecursionError):
+        match json.loads(saved):  # type: ignore[arg-type]
+            case dict(values):
+                return current_settings(settings.verb, values)
+    return None
 
 
 def load_tensors(path: Path) -> Any:

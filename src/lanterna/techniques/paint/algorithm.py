@@ -146,7 +146,7 @@ def paint(
 ) -> Generator[PaintFrame, Paint | None, None]:
     """Learn to paint one picture `(3, H, W)` in [0, 1], or up to 100, yielding frames a few times a second.
 
-    Frames are also yielded at the steps `also_at`, and more often at first, when most happens.
+    Frames are also yielded at the steps `extra_steps`, and more often at first, when most happens.
 
     Several pictures are all cropped around their middle to the shape of the first. Each has a code of a few
     numbers that is trained with the weights and is an input besides the position (an auto-decoder: Park et
@@ -179,7 +179,7 @@ def paint(
 
 
 def _frames(
-    training: _Training, checkpointer: Checkpointer, also_at: Container[int]
+    training: _Training, checkpointer: Checkpointer, extra_steps: Container[int]
 ) -> Generator[PaintFrame, Paint | None, None]:
     reuse_memory()  # each step allocates and frees the same large blocks
     due = training.seconds + 0.02
@@ -192,11 +192,11 @@ def _frames(
             training.seconds += time.perf_counter() - started
             if training.by_clock:
                 training.check_clock()
-            if training.seconds < due and training.steps_done not in also_at and not training.finished:
+            if training.seconds < due and training.steps_done not in extra_steps and not training.finished:
                 continue
             started = time.perf_counter()
             frame = training.frame()
-            if training.seconds >= due:  # frames that `also_at` adds do not count as training
+            if training.seconds >= due:  # frames that `extra_steps` adds do not count as training
                 elapsed = time.perf_counter() - started
                 training.seconds += elapsed
                 # Previews take at most a tenth of the time, except in the first second.

@@ -92,10 +92,10 @@ def train(
     checkpoint: Path | None = None,
     checkpoint_every: float | None = None,
     resume: bool = False,
-    also_at: Container[int] = (),
+    extra_steps: Container[int] = (),
     team: Team = SINGLE_PROCESS,
 ) -> Generator[TrainFrame, Train | None, None]:
-    """Train, yielding a frame a few times a second, at the end of every epoch and at the steps `also_at`.
+    """Train, yielding a frame a few times a second, at the end of every epoch and at the steps `extra_steps`.
 
     Each frame holds the network; the last frame holds the trained one. If `checkpoint` is given, the state is
     saved there every few seconds, at the end, and when the generator is closed. With `resume`, training
@@ -182,7 +182,7 @@ def train(
             state.right += (logits.detach().argmax(1) == labels).sum()
             epoch_ended = state.step % settings.steps_an_epoch == 0
             due = team.frame_is_due(state.step, clock.since_frame(), SECONDS_BETWEEN_FRAMES)
-            if epoch_ended or state.step in also_at or due:
+            if epoch_ended or state.step in extra_steps or due:
                 team.reduce_to_first(loss_sum, state.right)
                 processed = min((batch + 1) * settings.batch_size, settings.digits)
                 steps_a_second = clock.steps_a_second(state.step)

@@ -89,9 +89,9 @@ def _train(job: Job) -> Work:
     settings: Train = job.settings
     team, snapshots = job.options.get("team", SINGLE_PROCESS), job.options.get("film")
     film = TrainingFilm(settings, snapshots, resume=job.resume) if snapshots and team.is_first else None
-    also_at = film_steps(settings.steps) if snapshots else ()
+    extra_steps = film_steps(settings.steps) if snapshots else ()
     start = time.perf_counter()
-    frames = train(settings, device=job.device, **job.checkpointing, also_at=also_at, team=team)
+    frames = train(settings, device=job.device, **job.checkpointing, extra_steps=extra_steps, team=team)
     summary: dict[str, Any] = {}
 
     def results(frame: TrainFrame, current: Train) -> list[Result]:

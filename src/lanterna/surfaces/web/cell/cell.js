@@ -22,7 +22,7 @@ function render({ model, el }) {
   frame.style.height = `${model.get("height")}px`;
   el.append(frame);
 
-  const sendShown = () => frame.contentWindow?.postMessage({ shown: model.get("shown") }, "*");
+  const sendShown = () => frame.contentWindow?.postMessage({ shown: model.get("to_page") }, "*");
   function onMessage({ source, data }) {
     if (source !== frame.contentWindow) return;
     if (data.ready) sendShown();
@@ -33,7 +33,7 @@ function render({ model, el }) {
     }
   }
   addEventListener("message", onMessage);
-  model.on("change:shown", sendShown);
+  model.on("change:to_page", sendShown);
   // A page follows the system's theme; in a notebook the notebook's theme is written into it. The cell has
   // a background behind it only in the next frame.
   const pendingFrame = requestAnimationFrame(() => {
@@ -43,7 +43,7 @@ function render({ model, el }) {
   return () => {
     cancelAnimationFrame(pendingFrame);
     removeEventListener("message", onMessage);
-    model.off("change:shown", sendShown);
+    model.off("change:to_page", sendShown);
   };
 }
 
