@@ -26,7 +26,7 @@ from packaging.requirements import Requirement
 EXTRAS = ("", "video", "notebook", "cluster")
 """What a user may have installed: `""` stands for the dependencies without extras."""
 
-DEVELOPERS = ("dev", "docs")
+DEVELOPERS = ("dev",)
 """What only developers need; without its dependencies, as no user installs it."""
 
 
