@@ -23,13 +23,17 @@ GLOSSARY = {
         "An optimiser that gives each weight a step size, based on its gradients so far "
         "(Kingma and Ba, 2014)."
     ),
+    "augmentation": (
+        "Changing the training pictures at random, by shifting or redrawing them, so that a network sees "
+        "more variety than there is."
+    ),
     "backward pass": (
         "Computing the gradient of the loss for every weight, from the last layer back to the first."
     ),
     "batch": "The pictures that a network sees before its weights change once.",
     "batch normalisation": (
-        "A layer that shifts and scales each channel to mean 0 and variance 1, which makes deep networks "
-        "easier to train (Ioffe and Szegedy, 2015)."
+        "A layer that shifts and scales each channel to mean 0 and variance 1, and then by two numbers that "
+        "it learns. It makes deep networks easier to train (Ioffe and Szegedy, 2015)."
     ),
     "bias": "A number that a unit adds to its weighted sum. It sets how easily the unit becomes active.",
     "channel": (
@@ -59,6 +63,10 @@ GLOSSARY = {
     ),
     "epoch": "One pass over the whole training set.",
     "feature": "A pattern that a network has learned to find: an edge, an eye, a wheel.",
+    "fine-tuning": (
+        "Training a network that has already been trained on something else a little further, on new "
+        "pictures."
+    ),
     "forward pass": "Computing a network's output for a picture, from the first layer to the last.",
     "Fourier features": (
         "Sines and cosines of a position at many frequencies. Given these in place of x and y, a network "
@@ -69,8 +77,8 @@ GLOSSARY = {
         "Training follows it downhill, DeepDream uphill."
     ),
     "Gram matrix": (
-        "For each pair of channels, how often both are active together, wherever in the picture. It holds a "
-        "painting's style but not its layout (Gatys et al., 2015)."
+        "For each pair of channels, how strongly they are active together, wherever in the picture. It "
+        "captures a painting's style but not its layout (Gatys et al., 2015)."
     ),
     "hash grid": (
         "Tables of numbers to learn, looked up by position at many scales. With it a network paints detail "
@@ -80,24 +88,32 @@ GLOSSARY = {
     "jitter": "A small random shift of the picture before each step, so that no grid shows in the result.",
     "kernel": "The small grid of weights that a convolution slides over its input.",
     "layer": "One step of a network. It takes the numbers of the layer before it and outputs new ones.",
-    "learning rate": "How far the weights move at each step. Too small is slow, too large overshoots.",
+    "learning rate": ("The factor on each update of the weights. Too small is slow, too large overshoots."),
     "logit": "A network's raw score for a class, before softmax turns the scores into probabilities.",
     "loss": "How wrong a result is, as one number. Training makes it smaller.",
     "mask": (
-        "A grey picture that says where something applies: everywhere it is light, nowhere it is black."
+        "A grey picture that says where something applies: fully where it is white, not at all where it is "
+        "black."
     ),
     "MNIST": (
         "70,000 handwritten digits of 28 × 28 pixels, collected in the 1990s: the first data set of most "
         "deep-learning courses."
     ),
+    "momentum": (
+        "Letting each step continue partly in the direction of the steps before it, which smooths the way "
+        "down."
+    ),
     "octave": (
         "One size of the picture in a dream. DeepDream begins with a small copy and enlarges it several "
         "times; each size adds finer detail."
     ),
-    "optimiser": "The rule that changes weights, or pixels, by their gradients.",
+    "optimiser": ("The rule that updates weights, or pixels, using their gradients."),
     "overfitting": (
         "Memorising the training pictures instead of learning what they have in common. An overfitted "
         "network does worse on new ones."
+    ),
+    "pooling": (
+        "A layer that makes maps smaller by keeping the maximum, or the average, of each small square."
     ),
     "PSNR": (
         "Peak signal-to-noise ratio, in decibels (dB): how close one picture is to another. 20 dB is rough "
@@ -124,13 +140,14 @@ GLOSSARY = {
         "Pictures used only at the end, to measure how good a network is. No setting is chosen by them."
     ),
     "training set": "The pictures that a network learns from.",
-    "unit": "A neuron: it weighs its inputs, adds a bias, and outputs one number.",
+    "unit": ("A neuron: it computes a weighted sum of its inputs, adds a bias, and outputs one number."),
     "validation set": "Pictures held out of training, by which settings are chosen.",
     "Wasserstein distance": (
         "How far one set of activations has to move to become another. It compares the styles of two "
         "pictures."
     ),
     "weight": "A number that a connection multiplies its input by. Training changes the weights.",
+    "weight decay": ("Pulling every weight a little towards 0 at each step, which keeps a network simple."),
 }
 """Each term with its meaning, in alphabetical order."""
 

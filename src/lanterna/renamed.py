@@ -1,4 +1,4 @@
-"""Names that have changed since 0.1.0: files saved with the old ones still open, rerun and resume."""
+"""Map old names of settings, fields and weights to the current ones, so that older files can be used."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lanterna.images.recipe import weights_sha256
+from lanterna.images.recipe import make_recipe, weights_sha256
 from lanterna.lessons.layers import Layers
 from lanterna.networks import open_network
 from lanterna.networks.digits import build
@@ -18,6 +18,7 @@ from lanterna.networks.trained import save_trained
 from lanterna.surfaces.cli import main
 from lanterna.techniques.checkpoint import read_state, write_state
 from lanterna.techniques.dream.algorithm import Dream
+from lanterna.techniques.rerun import with_overrides
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,3 +77,17 @@ def test_an_old_option_is_refused_with_its_new_name(
 ) -> None:
     assert main(words) == 2
     assert capsys.readouterr().err == f"lanterna: {message}\n"
+
+
+def test_an_old_variable_says_what_it_is_called_now(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LANTERNA_DREAM_MASK_STAGE", "block9")
+    assert main(["dream", "cat.png"]) == 2
+    message = "LANTERNA_DREAM_MASK_STAGE is now called LANTERNA_DREAM_MASK_LAYER"
+    assert capsys.readouterr().err == f"lanterna: {message}\n"
+
+
+def test_a_recipe_is_varied_by_an_old_name() -> None:
+    recipe = make_recipe("dream", "dream", Dream(layer=("block9",)), network_name="efficientnet-lite0")
+    assert with_overrides(recipe, {"stage": "block2"}).settings["layer"] == ["block2"]

@@ -18,6 +18,7 @@ from lanterna.errors import UsageError
 from lanterna.files import is_network_path, sha256
 from lanterna.images.decoding import BYTE_LIMIT
 from lanterna.images.recipe import Recipe, RecipeInput, RecipeNetwork, make_recipe_input, printable
+from lanterna.renamed import current_name
 from lanterna.techniques import execute
 from lanterna.techniques.execute import networks_in, recipe_settings
 from lanterna.techniques.registry import find_technique, techniques_for
@@ -80,6 +81,7 @@ def with_overrides(recipe: Recipe, assignments: Mapping[str, str]) -> Recipe:
     for key, text in assignments.items():
         if not is_unicode(text):
             raise UsageError(f"{printable(key)}: expected text in UTF-8, got {text!r}")
+        key = current_name(recipe.verb, key)
         if f"{key}_" in settings:  # `class` is a keyword in Python
             key = f"{key}_"
         if key in ("input", "inputs"):

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lanterna.documents import check_document
 from lanterna.errors import UsageError, describe_invalid
-from lanterna.renamed import current_settings
+from lanterna.renamed import current_name, current_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,7 @@ class Settings(BaseModel):
     verb: ClassVar[str] = "this technique"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     seed: int = Field(
-        default=0, ge=0, lt=2**31, description="Where all randomness starts: same seed, same result."
+        default=0, ge=0, lt=2**31, description="The random seed: the same seed, the same result."
     )
 
     @classmethod
@@ -49,14 +49,14 @@ class Settings(BaseModel):
 
         Errors: `UsageError`, one line with the setting, what was expected and what was given.
         """
-        settings = current_settings(cls.verb, settings)
-        unknown = sorted(set(settings) - set(cls.model_fields))
+        unknown = sorted(name for name in settings if current_name(cls.verb, name) not in cls.model_fields)
         if unknown:
             known = ", ".join(sorted(cls.model_fields))
             raise UsageError(f"{cls.verb} has no setting {unknown[0]!r}: it has {known}")
-        check_document(dict(settings))
+        current = current_settings(cls.verb, settings)
+        check_document(current)
         try:
-            return cls.model_validate(dict(settings))
+            return cls.model_validate(current)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             name = ".".join(str(part) for part in first["loc"]) or cls.verb

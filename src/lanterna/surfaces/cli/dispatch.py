@@ -42,6 +42,7 @@ def run(tokens: Sequence[str]) -> int:
     """Run one verb and return its exit code. Only Ctrl-C and a closed pipe are left to the caller."""
     try:
         _check_verb(tokens[0])
+        _check_environment(tokens[0])
         app = make_app()
         masked = [_DASH if token == "-" else token for token in tokens]
         command, bound, _ = app.parse_args(masked, print_error=False, exit_on_error=False)
@@ -107,6 +108,15 @@ def _check_verb(word: str) -> None:
     close = difflib.get_close_matches(word, verbs(), n=1)
     hint = f"did you mean {close[0]}?" if close else f"the verbs are {', '.join(verbs())}"
     raise UsageError(f"unknown verb {_short(word)}: {hint}")
+
+
+def _check_environment(verb: str) -> None:
+    """Raise UsageError for a variable with a setting's old name, which would be ignored."""
+    prefix = f"LANTERNA_{verb}_".upper()
+    for name in os.environ:
+        setting = name.removeprefix(prefix).lower()
+        if name.startswith(prefix) and (new := current_name(verb, setting)) != setting:
+            raise UsageError(f"{name} is now called {prefix}{new.upper()}")
 
 
 def _describe(error: CycloptsError) -> str:

@@ -22,7 +22,7 @@ def tour(
 ) -> None:
     """Train, read, classify, look inside, dream and paint: a gallery in one go.
 
-    Writes a page, index.html, with all the results. Networks that are trained already are used again.
+    Writes a page, index.html, with all the results. Networks that are already trained are reused.
     """
     begun = time.perf_counter()
     say("fetching data and weights, if any are missing", quiet=quiet)
