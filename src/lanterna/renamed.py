@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -49,6 +51,46 @@ def current_recipe(fields: object) -> object:
     if isinstance(changes, list | tuple):
         fields["changes"] = [_with_current_settings(verb, change) for change in changes]
     return fields
+
+
+def current_document(verb: str, document: Any) -> Any:  # noqa: ANN401  # JSON
+    """Rename the settings anywhere in a saved document of a verb, and the options in its commands."""
+    if isinstance(document, list):
+        return [current_document(verb, each) for each in document]
+    if not isinstance(document, dict):
+        return document
+    current = {}
+    for name, value in document.items():
+        if name == "settings" and isinstance(value, dict):
+            value = current_settings(verb, value)
+        elif name == "settings" and isinstance(value, list):
+            value = [current_settings(verb, each) if isinstance(each, dict) else each for each in value]
+        elif name == "command" and isinstance(value, str):
+            value = _current_command(verb, value)
+        else:
+            value = current_document(verb, value)
+        current["changes" if name == "steered" else name] = value
+    return current
+
+
+def current_text(verb: str, text: str) -> str:
+    """Rename the settings in a document saved as JSON with sorted keys; return other text unchanged."""
+    try:
+        return json.dumps(current_document(verb, json.loads(text)), indent=2, sort_keys=True)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _current_command(verb: str, command: str) -> str:
+    for old, new in _SETTINGS.get(verb, {}).items():
+        command = re.sub(rf"--{_option(old)}(?=[= ]|$)", f"--{_option(new)}", command)
+    for old, new in _SHEETS.items():
+        command = re.sub(rf"(--sheet[= ]){old}(?= |$)", rf"\1{new}", command)
+    return command
+
+
+def _option(setting: str) -> str:
+    return setting.replace("_", "-")
 
 
 def _with_current_settings(verb: str, fields: Value) -> Value:

@@ -9,15 +9,19 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from lanterna.errors import UsageError
 from lanterna.images.recipe import make_recipe, weights_sha256
 from lanterna.lessons.layers import Layers
 from lanterna.networks import open_network
 from lanterna.networks.digits import build
 from lanterna.networks.plan import Plan
 from lanterna.networks.trained import save_trained
+from lanterna.renamed import current_document
 from lanterna.surfaces.cli import main
+from lanterna.surfaces.render.folder import Folder
 from lanterna.techniques.checkpoint import read_state, write_state
 from lanterna.techniques.dream.algorithm import Dream
+from lanterna.techniques.frame_folder import FrameFolder
 from lanterna.techniques.rerun import with_overrides
 
 if TYPE_CHECKING:
@@ -91,3 +95,32 @@ def test_an_old_variable_says_what_it_is_called_now(
 def test_a_recipe_is_varied_by_an_old_name() -> None:
     recipe = make_recipe("dream", "dream", Dream(layer=("block9",)), network_name="efficientnet-lite0")
     assert with_overrides(recipe, {"stage": "block2"}).settings["layer"] == ["block2"]
+
+
+def test_frames_of_a_film_with_old_settings_are_continued(tmp_path: Path) -> None:
+    settings = Dream(layer=("block9",)).model_dump(mode="json")
+    old = {**settings, "stage": settings["layer"], "mask_stage": []}
+    del old["layer"], old["mask_layer"]
+    folder = tmp_path / "film.webp.frames"
+    folder.mkdir()
+    (folder / "film.json").write_text(json.dumps({"settings": old}, indent=2, sort_keys=True))
+    frames = FrameFolder(tmp_path / "film.webp", "dream", {"settings": settings}, resume=True)
+    assert frames.done == 0
+
+
+def test_a_render_folder_with_old_settings_is_continued(tmp_path: Path) -> None:
+    plan = {"verb": "dream", "settings": [{"layer": ["block5"]}]}
+    old = {"verb": "dream", "settings": [{"stage": ["block5"]}], "suffix": ".png"}
+    (tmp_path / "render.json").write_text(json.dumps(old, indent=2, sort_keys=True) + "\n")
+    Folder(tmp_path, plan, ".png")
+    assert json.loads((tmp_path / "render.json").read_text()) == {**plan, "suffix": ".png"}
+    with pytest.raises(UsageError):
+        Folder(tmp_path, {**plan, "settings": [{"layer": ["block6"]}]}, ".png")
+
+
+def test_a_saved_command_has_the_current_options() -> None:
+    recipe = {"command": "lanterna dream a.png --stage=block5 --sheet=stages --title stages", "steered": []}
+    assert current_document("dream", recipe) == {
+        "command": "lanterna dream a.png --layer=block5 --sheet=layers --title stages",
+        "changes": [],
+    }

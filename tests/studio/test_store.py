@@ -83,3 +83,24 @@ def test_an_old_jobs_settings_have_their_current_names(tmp_path):
 def test_mending_leaves_a_valid_document_unchanged():
     document = {"a": [1, 2.5, None, True, "é 写 😀"], "b": {}}
     assert repair_document(document) == document
+
+
+def test_a_picture_of_before_has_its_recipe_by_todays_names(tmp_path):
+    store = Store(tmp_path)
+    recipe = {
+        "kind": "dream", "settings": {"stage": ["block5"]},
+        "steered": [{"step": 2, "settings": {"stage": []}}],
+        "command": "lanterna dream a.png --stage=block5", "inputs": [],
+        "sheet": [{"settings": {"mask_stage": []}, "command": "lanterna dream a.png --stage=block2"}],
+    }  # fmt: skip
+    store.add_picture(
+        "0" * 32, origin="made", kind="dream", room="dream", title="", suffix=".png", width=1, height=1,
+        bytes=1, sha256="0", recipe=recipe, also=None, job=None, words="",
+    )  # fmt: skip
+    assert store.picture("0" * 32)["recipe"] == {
+        "kind": "dream", "settings": {"layer": ["block5"]},
+        "changes": [{"step": 2, "settings": {"layer": []}}],
+        "command": "lanterna dream a.png --layer=block5", "inputs": [],
+        "sheet": [{"settings": {"mask_layer": []}, "command": "lanterna dream a.png --layer=block2"}],
+    }  # fmt: skip
+    store.close()

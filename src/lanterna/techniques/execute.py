@@ -192,7 +192,7 @@ class Job:
                 name: [_fingerprint(file) for file in files] for name, files in self.files.items() if files
             },
         }
-        return FrameFolder(self.film, made_from, resume=resume, force=self.force)
+        return FrameFolder(self.film, self.technique.verb, made_from, resume=resume, force=self.force)
 
     def has_frames(self) -> bool:
         """Return whether frames of the output film exist already."""

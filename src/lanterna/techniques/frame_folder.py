@@ -10,6 +10,7 @@ from lanterna.errors import MissingError, UsageError
 from lanterna.files import atomic_write
 from lanterna.images import open_picture
 from lanterna.images.drawing import as_image
+from lanterna.renamed import current_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +30,13 @@ class FrameFolder:
     """
 
     def __init__(
-        self, film: Path, made_from: Mapping[str, object], *, resume: bool = False, force: bool = False
+        self,
+        film: Path,
+        verb: str,
+        made_from: Mapping[str, object],
+        *,
+        resume: bool = False,
+        force: bool = False,
     ) -> None:
         self.path = film.with_name(f"{film.name}.frames")
         description = self.path / "film.json"
@@ -37,7 +44,7 @@ class FrameFolder:
         if resume:
             if not description.is_file():
                 raise MissingError(f"nothing to resume at {self.path}: start without --resume")
-            if description.read_text(encoding="utf-8") != text:
+            if current_text(verb, description.read_text(encoding="utf-8")) != text:
                 raise UsageError(
                     f"{self.path} was started with other settings or pictures: resume with those, "
                     "or start again with --force"

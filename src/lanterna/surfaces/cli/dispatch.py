@@ -151,9 +151,10 @@ def _describe_unknown_option(error: UnknownOptionError) -> str:
     """Describe an unknown option of a command line, or an unknown key of a settings file."""
     option = error.token.keyword or error.token.value  # `--option`, or `[option]` of a settings file
     old = option.partition("=")[0].strip("-[]").replace("-", "_")
-    if error.command_chain and (new := current_name(error.command_chain[0], old)) != old:
-        return f"{option} is now called {option.replace(old.replace('_', '-'), new.replace('_', '-'))}"
     source = "" if error.token.source == "cli" else f" in {error.token.source}"
+    if error.command_chain and (new := current_name(error.command_chain[0], old)) != old:
+        new = new if option.startswith("[") else f"--{new.replace('_', '-')}"
+        return f"{option.partition('=')[0]}{source} is now called {new}"
     names: Iterable[str] = [
         name for argument in error.argument_collection if argument.parse for name in argument.names
     ]

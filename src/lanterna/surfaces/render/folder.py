@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError, model_validator
 
 from lanterna.errors import LanternaError, UsageError
 from lanterna.files import atomic_write, open_regular
+from lanterna.renamed import current_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +70,7 @@ class Folder:
         text = json.dumps({**plan, "suffix": suffix}, indent=2, sort_keys=True) + "\n"
         plan_file = path / PLAN
         if plan_file.is_file():
-            if _read(plan_file) != text:
+            if current_text(str(plan.get("verb", "")), _read(plan_file).rstrip()) != text.rstrip():
                 if not force:
                     raise UsageError(
                         f"{path} has a run with other pictures or settings: continue that one, choose "

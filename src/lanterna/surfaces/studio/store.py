@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from lanterna.documents import repair_document
 from lanterna.errors import LanternaError, UsageError
-from lanterna.renamed import current_recipe, current_settings
+from lanterna.renamed import current_document, current_settings
 from lanterna.surfaces.studio.history import over_limit
 
 if TYPE_CHECKING:
@@ -410,8 +410,8 @@ def _decode_row(row: sqlite3.Row) -> dict[str, Any]:
     for name in {"settings", "begun_with"} & fields.keys():
         if fields[name] is not None:
             fields[name] = current_settings(fields["kind"].partition("-")[0], fields[name])
-    if "recipe" in fields:
-        fields["recipe"] = current_recipe(fields["recipe"])
+    if recipe := fields.get("recipe"):
+        fields["recipe"] = current_document((recipe.get("kind") or "").partition("-")[0], recipe)
     return fields
 
 
