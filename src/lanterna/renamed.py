@@ -22,7 +22,6 @@ _SETTINGS = {
     "learn": {"stage": "layer", "bend": "activation"},
 }  # by verb: a setting's old name and its current one
 _SHEETS = {"stages": "layers"}  # the sheets of `dream --sheet`
-_RECIPE = {"made": "output", "steered": "changes"}
 _STATE = {"recipe": "settings", "steered": "live"}  # in checkpoints
 _LAYERS = "stages.", "layers."  # prefixes of the names of a network's weights, old and current
 
@@ -44,13 +43,12 @@ def current_recipe(fields: object) -> object:
     """Rename the fields and settings of a recipe; return anything else unchanged."""
     if not isinstance(fields, dict) or not isinstance(verb := fields.get("verb"), str):
         return fields
-    fields = {_RECIPE.get(name, name): value for name, value in _with_current_settings(verb, fields).items()}
-    output, changes = fields.get("output"), fields.get("changes")
-    if verb == "dream" and isinstance(output, str):
-        fields["output"] = _SHEETS.get(output, output)
-    if isinstance(changes, list | tuple):
-        fields["changes"] = [_with_current_settings(verb, change) for change in changes]
-    return fields
+    current = {
+        "output" if name == "made" else name: value for name, value in current_document(verb, fields).items()
+    }
+    if verb == "dream" and isinstance(output := current.get("output"), str):
+        current["output"] = _SHEETS.get(output, output)
+    return current
 
 
 def current_document(verb: str, document: Any) -> Any:  # noqa: ANN401  # JSON
@@ -91,12 +89,6 @@ def _current_command(verb: str, command: str) -> str:
 
 def _option(setting: str) -> str:
     return setting.replace("_", "-")
-
-
-def _with_current_settings(verb: str, fields: Value) -> Value:
-    if isinstance(fields, dict) and isinstance(settings := fields.get("settings"), dict):
-        return {**fields, "settings": current_settings(verb, settings)}  # type: ignore[return-value]
-    return fields
 
 
 def current_state(state: Mapping[str, Any]) -> dict[str, Any]:

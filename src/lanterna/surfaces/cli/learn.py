@@ -34,6 +34,8 @@ from lanterna.techniques.rerun import parse_value
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lanterna.lessons.lesson import Lesson
+
 
 def learn(
     name: Annotated[str | None, Parameter(help="The lesson; without it, list them all.")] = None,
@@ -71,11 +73,16 @@ def learn(
     if exercises:
         emit_json(exercises_as_json(name)) if json else show(*sheet(name).splitlines())
         return
-    lesson = LESSONS[name]
+    _run(LESSONS[name], parse_assignments(changes), output, force=force, json=json, quiet=quiet)
+
+
+def _run(
+    lesson: "Lesson", changes: dict[str, str], output: Path | None, *, force: bool, json: bool, quiet: bool
+) -> None:
     defaults = lesson.settings().model_dump(mode="json")
-    assigned = {key: parse_value(text, defaults.get(key)) for key, text in parse_assignments(changes).items()}
+    assigned = {key: parse_value(text, defaults.get(key)) for key, text in changes.items()}
     settings = lesson.settings.checked(assigned)
-    path = output or Path(f"learn-{name}.png")
+    path = output or Path(f"learn-{lesson.name}.png")
     check_picture_path(path, force=force)
     fetch_missing(*lesson.needs, quiet=quiet)
     with (
@@ -87,10 +94,10 @@ def learn(
     if json:
         emit_json(
             {
-                "lesson": name,
+                "lesson": lesson.name,
                 "picture": str(path),
                 "settings": settings.model_dump(mode="json"),
-                "exercises": exercises_as_json(name),
+                "exercises": exercises_as_json(lesson.name),
                 **outcome_as_json(outcome),
             }
         )

@@ -228,13 +228,17 @@ def render(
         with progress("assembling", quiet=quiet):
             seam = run.assemble(folder)
     if summary.finished and options.to_film:
-        frames = [folder.paths(name)[0] for name in run.names]
         with progress("saving", quiet=quiet):
-            save_film((open_picture(each) for each in frames), path, count=len(frames),
-                      fps=film.fps if film else 25.0, force=force)  # fmt: skip
-        shutil.rmtree(options.folder)
+            _save_film(run, folder, path, film.fps if film else 25.0, force=force)
     seconds = time.perf_counter() - begun
     return _report(summary, run.count, path, seconds, seam, json=json, quiet=quiet)
+
+
+def _save_film(run: PictureRun | FilmRun, folder: Folder, path: Path, fps: float, *, force: bool) -> None:
+    """Save the pictures of a finished run as a film, and remove their folder."""
+    frames = [folder.paths(name)[0] for name in run.names]
+    save_film((open_picture(each) for each in frames), path, count=len(frames), fps=fps, force=force)
+    shutil.rmtree(folder.path)
 
 
 def _parse(
