@@ -86,12 +86,14 @@ class Cells:
 
     def run(self, code: str) -> dict[str, Any]:
         """Run a cell, show its widget if it has one, and return the cell's output by MIME type."""
-        request, output = self._client.execute(code), {}
+        # A kernel that stops on an error drops a request that comes soon after it.
+        request, output, error = self._client.execute(code, stop_on_error=False), {}, ""
         while True:
             message = self._client.get_iopub_msg(timeout=_TIMEOUT)
             self._receive(message)
             kind, content = message["msg_type"], message["content"]
-            assert kind != "error", "\n".join(content.get("traceback", ()))
+            if kind == "error":
+                error = "\n".join(content["traceback"])
             if kind in ("execute_result", "display_data"):
                 output = content["data"]
             if (
@@ -100,6 +102,7 @@ class Cells:
                 and message["parent_header"].get("msg_id") == request
             ):
                 break
+        assert not error, error
         view = output.get("application/vnd.jupyter.widget-view+json")
         if view:
             self.page.evaluate("id => show(id)", view["model_id"])
