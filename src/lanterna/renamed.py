@@ -21,6 +21,9 @@ _SETTINGS = {
     },
     "learn": {"stage": "layer", "bend": "activation"},
 }  # by verb: a setting's old name and its current one
+_COMPLETE = frozenset({"network", "size", "strength", "statistics", "optimiser", "steps", "ratio", "tile"})
+_ADDED: dict[str, Any] = {"pooling": "maximum", "tolerance": 0.0}
+# Settings of a style transfer that has all of `_COMPLETE` but none of `_ADDED` are of 0.1.0, which had these.
 _SHEETS = {"stages": "layers"}  # the sheets of `dream --sheet`
 _STATE = {"recipe": "settings", "steered": "live"}  # in checkpoints
 _LAYERS = "stages.", "layers."  # prefixes of the names of a network's weights, old and current
@@ -32,8 +35,10 @@ def current_name(verb: str, setting: str) -> str:
 
 
 def current_settings(verb: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Rename the settings of a verb to their current names."""
+    """Rename the settings of a verb to their current names, and add those that 0.1.0 did not have."""
     current = {current_name(verb, name): value for name, value in settings.items()}
+    if current.keys() >= _COMPLETE:
+        current = {**_ADDED, **current}
     if isinstance(sheet := current.get("sheet"), str):
         current["sheet"] = _SHEETS.get(sheet, sheet)
     return current

@@ -11,7 +11,10 @@ from lanterna.errors import UsageError
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("cpu", [{"avx512_bf16": True}, {"amx_bf16": True}, {"bf16": True}])
+AMD = {"avx512_bf16": True, "cpu_name": "AMD EPYC"}
+
+
+@pytest.mark.parametrize("cpu", [AMD, {"amx_bf16": True}, {"bf16": True}])
 def test_bfloat16_is_used_if_the_processor_has_it_and_can_be_disabled(cpu, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: cpu)
     monkeypatch.delenv("LANTERNA_PRECISION", raising=False)
@@ -21,8 +24,9 @@ def test_bfloat16_is_used_if_the_processor_has_it_and_can_be_disabled(cpu, monke
     assert "float32" in devices.describe_device(CPU)
 
 
-def test_a_processor_without_bfloat16_computes_in_float32(monkeypatch):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+@pytest.mark.parametrize("cpu", [{"avx2": True}, {"avx512_bf16": True, "cpu_name": "Intel Xeon"}])
+def test_a_processor_without_fast_bfloat16_computes_in_float32(cpu, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: cpu)
     monkeypatch.delenv("LANTERNA_PRECISION", raising=False)
     assert devices.fast_dtype(CPU) == torch.float32
 

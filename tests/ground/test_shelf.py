@@ -263,13 +263,20 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
 
 @pytest.mark.parametrize("content", [b"", HDF5, HDF5 + bytes(100), HDF5 + b"\xff" * 2000, b"\xff" * 64])
 def test_broken_weights_of_every_kind_are_refused_in_one_line(content, tmp_path):
-    for how in ("torch", "vgg16", "digits"):
+    for how in ("torch", "vgg16", "vgg19", "digits"):
         with pytest.raises(LanternaError) as raised:
             convert.convert(content, tmp_path / "refused.safetensors", how)
         assert "\n" not in str(raised.value)
     (tmp_path / "a.onnx").write_bytes(content)
     with pytest.raises(LanternaError, match="not valid"):
         read_weights(tmp_path / "a.onnx")
+
+
+def test_codes_that_do_not_fit_are_refused_in_one_line(tmp_path):
+    stored, codes = io.BytesIO(), torch.full((1,), 9, dtype=torch.uint8)
+    torch.save({"block1_conv1_W_q": codes, "block1_conv1_W_table": torch.ones(3)}, stored)
+    with pytest.raises(LanternaError, match="the VGG-19 weights are not valid"):
+        convert.convert(stored.getvalue(), tmp_path / "refused.safetensors", "vgg19")
 
 
 def test_onnx_with_a_number_instead_of_a_name_is_refused(tmp_path):

@@ -17,6 +17,7 @@ from lanterna.documents import runs_code
 from lanterna.errors import MissingError, UsageError
 from lanterna.images import open_picture, save_picture
 from lanterna.networks import InputSpec, layers, networks, open_network, to_input
+from lanterna.networks.pooling import with_pooling
 from lanterna.networks.tracing import RESULT, UntracedNetwork
 from lanterna.networks.trained import trained_folder
 from lanterna.surfaces.cli import main
@@ -106,14 +107,15 @@ def test_opening_a_network_sets_eval_mode_and_leaves_the_random_state():
 
 
 @torch.no_grad()
-def test_vgg_agrees_with_its_weights_applied_by_hand(real_shelf):
-    weights = load_file(real_shelf / "vgg16" / "weights.safetensors")
-    network = open_network("vgg16")
+@pytest.mark.parametrize(("name", "counts"), [("vgg16", (2, 2, 3, 3, 3)), ("vgg19", (2, 2, 4, 4, 4))])
+def test_vgg_agrees_with_its_weights_applied_by_hand(real_shelf, name, counts):
+    weights = load_file(real_shelf / name / "weights.safetensors")
+    network = open_network(name)
     picture = photograph("chelsea.png", 96)
     outputs = dict(network.run(picture))
     bgr = picture[:, [2, 1, 0]] * 255
     x = bgr - torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1)
-    for group, convolutions in enumerate((2, 2, 3, 3, 3), start=1):
+    for group, convolutions in enumerate(counts, start=1):
         if group > 1:
             x = F.max_pool2d(x, 2, 2)
             torch.testing.assert_close(outputs[f"pool{group - 1}"], x, rtol=1e-4, atol=0.02)
@@ -123,7 +125,21 @@ def test_vgg_agrees_with_its_weights_applied_by_hand(real_shelf):
             torch.testing.assert_close(outputs[f"conv{name}"], x, rtol=1e-4, atol=0.02)
             x = x.relu()
             torch.testing.assert_close(outputs[f"relu{name}"], x, rtol=1e-4, atol=0.02)
-    assert list(outputs)[-1] == "relu5_3"
+    assert list(outputs)[-1] == f"relu5_{counts[-1]}"
+
+
+@pytest.mark.usefixtures("real_shelf")
+def test_average_pooling_shares_the_weights_and_leaves_the_network_alone():
+    network = open_network("vgg19")
+    averaged = with_pooling(network, "average")
+    assert with_pooling(network, "maximum") is network
+    assert averaged.layer("conv1_1").weight is network.layer("conv1_1").weight
+    picture = photograph("chelsea.png", 32)
+    with torch.no_grad():
+        before, after = dict(network.run(picture)), dict(averaged.run(picture))
+    squares = after["relu1_2"].unfold(2, 2, 2).unfold(3, 2, 2)
+    torch.testing.assert_close(after["pool1"], squares.mean((4, 5)))
+    torch.testing.assert_close(before["pool1"], squares.amax((4, 5)))
 
 
 # Preprocessing
@@ -358,9 +374,11 @@ def test_a_missing_network_is_refused_with_the_command_that_gets_it(monkeypatch,
         open_network("conv")
     assert main(["networks", "--json"]) == 0
     listed = {listing["name"]: listing for listing in json.loads(capsys.readouterr().out)}
-    assert list(listed) == ["efficientnet-lite0", "efficientnet-lite2", "vgg16", "dense", "conv"]
+    assert list(listed) == ["efficientnet-lite0", "efficientnet-lite2", "vgg19", "vgg16", "dense", "conv"]
     assert not any(listing["here"] for listing in listed.values())
-    assert listed["vgg16"]["parameters"] == 14_714_688  # as in the paper, without the fully connected layers
+    # As in the paper, without the fully connected layers.
+    assert listed["vgg16"]["parameters"] == 14_714_688
+    assert listed["vgg19"]["parameters"] == 20_024_384
 
 
 @pytest.mark.slow

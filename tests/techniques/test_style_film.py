@@ -43,7 +43,7 @@ def painting():
 @pytest.fixture(scope="module")
 def vgg(real_shelf):
     del real_shelf
-    return open_network("vgg16")
+    return open_network("vgg19")
 
 
 @pytest.fixture(scope="module")

@@ -42,18 +42,18 @@ def vgg19():
 
 
 def test_the_layers_of_a_vgg_19_are_the_customary_ones():
-    content, weights = choose_layers(open_network(f"{__file__}:vgg19"))
+    content, balance = choose_layers(open_network(f"{__file__}:vgg19"))
     # In torchvision's numbering relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1, and relu4_2.
-    assert list(weights) == [f"features.{number}" for number in (1, 6, 11, 20, 29)]
+    assert list(balance.layers) == [f"features.{number}" for number in (1, 6, 11, 20, 29)]
     assert content == "features.22"
-    assert sum(weights.values()) == pytest.approx(1)
+    assert sum(balance.layers.values()) == pytest.approx(1)
 
 
 @pytest.mark.usefixtures("real_shelf")
 def test_vgg16_has_its_own_layers_and_named_ones_take_precedence():
     vgg = open_network("vgg16")
     assert choose_layers(vgg)[0] == "relu4_2"
-    assert list(choose_layers(vgg, named=("relu3_1",))[1]) == ["relu3_1"]
+    assert list(choose_layers(vgg, named=("relu3_1",))[1].layers) == ["relu3_1"]
     assert choose_layers(open_network("efficientnet-lite0"), "block9")[0] == "block9"
     with pytest.raises(UsageError, match="no layer 'relu9_9'"):
         choose_layers(vgg, "relu9_9")

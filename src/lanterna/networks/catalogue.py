@@ -22,7 +22,7 @@ from lanterna.networks.efficientnet import SCALES, efficientnet
 from lanterna.networks.foreign import open_foreign
 from lanterna.networks.taught import describe_classes
 from lanterna.networks.trained import is_trained, open_trained
-from lanterna.networks.vgg import vgg16
+from lanterna.networks.vgg import BLOCKS, vgg
 from lanterna.settings import networks_folder
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ ALIASES = {"lite0": "efficientnet-lite0", "lite2": "efficientnet-lite2", "vgg": 
 _PRETRAINED = {
     "efficientnet-lite0": "classifies photographs, 1,000 ImageNet classes; small and fast",
     "efficientnet-lite2": "classifies photographs, 1,000 ImageNet classes; larger and more accurate",
-    "vgg16": "features of photographs for style and dreams; no classes",
+    "vgg19": "features of photographs for style and dreams; no classes",
+    "vgg16": "the same, fine-tuned for edges; no classes",
 }
 DIGIT_NETWORKS = {
     "dense": "reads a digit: fully connected layers",
@@ -111,10 +112,10 @@ def _sizes(network: Network) -> tuple[tuple[int, ...], int, int]:
 def open_network(name: str, *, device: str | torch.device = "cpu", trust: bool = True) -> Network:
     """Open a network with its weights, in eval mode and with `requires_grad` off.
 
-    `name` is a pretrained network (`efficientnet-lite0`, `efficientnet-lite2`, `vgg16`), a network trained
-    locally (`dense`, `conv` or another name), a trained network's folder, or `module:function` for your own
-    PyTorch network. The last runs that module's code: pass `trust=False` for a name from an untrusted
-    source, such as the recipe in a picture.
+    `name` is a pretrained network (`efficientnet-lite0`, `efficientnet-lite2`, `vgg19`, `vgg16`), a network
+    trained locally (`dense`, `conv` or another name), a trained network's folder, or `module:function` for
+    your own PyTorch network. The last runs that module's code: pass `trust=False` for a name from an
+    untrusted source, such as the recipe in a picture.
 
     Errors: `MissingError` with the command that gets the weights if they are missing; `UsageError` if the
     name is unknown, or would run code and `trust` is False.
@@ -180,11 +181,11 @@ def _kind(module: nn.Module) -> str:
 
 def _open_pretrained(name: str) -> Network:
     weights = load_file(shelf.need(name) / "weights.safetensors")
-    return vgg16(weights) if name == "vgg16" else efficientnet(name, weights, imagenet_classes())
+    return vgg(name, weights) if name in BLOCKS else efficientnet(name, weights, imagenet_classes())
 
 
 def _plan(name: str) -> Network:
-    return vgg16() if name == "vgg16" else efficientnet(name)
+    return vgg(name) if name in BLOCKS else efficientnet(name)
 
 
 def _may_be_folder(name: str) -> bool:

@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
+    from torch import Tensor
 
     from lanterna.shelf.table import How
 
 MNIST_BYTES = 220_080_342
 """The size of `mnist.pkl.gz` when decompressed."""
 
-# The number of 3 × 3 convolutions in each of VGG-16's blocks.
+# The number of 3 × 3 convolutions in each block.
 _VGG16_BLOCKS = {1: 2, 2: 2, 3: 3, 4: 3, 5: 3}
+_VGG19_BLOCKS = {1: 2, 2: 2, 3: 4, 4: 4, 5: 4}
 
 
 def convert(content: bytes, place: Path, how: How) -> None:
@@ -36,7 +38,9 @@ def convert(content: bytes, place: Path, how: How) -> None:
     if how == "verbatim":
         place.write_bytes(content)
     elif how == "torch":
-        _write_torch(content, place)
+        _write_tensors(_load(content), place)
+    elif how == "vgg19":
+        _write_tensors(_read_vgg19(content), place)
     else:
         _write(read_digits(content) if how == "digits" else _read_vgg16(content), place)
 
@@ -155,19 +159,42 @@ def _read_vgg16(content: bytes) -> dict[str, np.ndarray]:
     return tensors
 
 
+def _read_vgg19(content: bytes) -> dict[str, Tensor]:
+    """Return VGG-19's convolutions: `conv1_1.weight` `(out, in, 3, 3)`, `conv1_1.bias` `(out,)`.
+
+    Each weight is stored as an 8-bit code, an index into its layer's table of 256 values.
+    """
+    stored, tensors = _load(content), {}
+    try:
+        for block, count in _VGG19_BLOCKS.items():
+            for index in range(1, count + 1):
+                name = f"block{block}_conv{index}"
+                codes, table = stored[f"{name}_W_q"], stored[f"{name}_W_table"]
+                tensors[f"conv{block}_{index}.weight"] = table[codes.long()]
+                tensors[f"conv{block}_{index}.bias"] = stored[f"{name}_b"]
+    except (KeyError, IndexError, TypeError, AttributeError, RuntimeError) as error:
+        raise LanternaError(f"the VGG-19 weights are not valid: {error}") from error
+    return tensors
+
+
 def _write(tensors: dict[str, np.ndarray], place: Path) -> None:
     from safetensors.numpy import save
 
     place.write_bytes(save(tensors))
 
 
-def _write_torch(content: bytes, place: Path) -> None:
-    """Write the tensors of a `.pth` file under their names; torch reads it with its own allow-list."""
+def _load(content: bytes) -> dict[str, Tensor]:
+    """Load the tensors of a `.pth` file by name; torch reads it with its own allow-list."""
     import torch
-    from safetensors.torch import save
 
     try:
-        tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        loaded: dict[str, Tensor] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # as above; torch's message advises unsafe loading, so it is omitted
         raise LanternaError("the weights are not valid: expected a checkpoint of tensors only") from error
+    return loaded
+
+
+def _write_tensors(tensors: dict[str, Tensor], place: Path) -> None:
+    from safetensors.torch import save
+
     place.write_bytes(save({name: tensor.contiguous() for name, tensor in tensors.items()}))

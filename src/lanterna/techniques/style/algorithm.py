@@ -14,7 +14,7 @@ the most.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -27,17 +27,19 @@ from lanterna.errors import UsageError
 from lanterna.images.palette import match_histogram, match_statistics, transfer_colours
 from lanterna.networks import Network, open_network
 from lanterna.networks.inference import optimize_for_inference
+from lanterna.networks.pooling import Pooling, with_pooling
 from lanterna.probes.statistics import gram_distance, wasserstein_distance
 from lanterna.techniques.checkpoint import Checkpointer, resumed
 from lanterna.techniques.octaves import resized, resized_mask
 from lanterna.techniques.style.descent import Descent
-from lanterna.techniques.style.layers import choose_layers, replicate_edges
+from lanterna.techniques.style.layers import Balance, choose_layers, replicate_edges
 from lanterna.techniques.style.loss import (
     Content,
     Loss,
     Style,
     Target,
     Weights,
+    compute_colour_moments,
     compute_features,
     compute_loss,
     compute_moments,
@@ -52,8 +54,7 @@ if TYPE_CHECKING:
 LONGEST = 512
 """Default limit of the longer side, in pixels."""
 
-_COARSEST = 120  # pixels along the longer side of the smallest size
-_CONTENT, _SMOOTHNESS = 0.15, 8.0  # weights at a strength and a detail of 1
+_COARSE = 240  # pixels along the longer side, from which a size is preceded by a smaller one
 
 
 class Stylize(Settings):
@@ -71,7 +72,10 @@ class Stylize(Settings):
     }
 
     network: str = Field(
-        default="vgg16", min_length=1, description="The network to use, by name or as module:function."
+        default="vgg19", min_length=1, description="The network to use, by name or as module:function."
+    )
+    pooling: Pooling = Field(
+        default="average", description="How the network's pooling layers pool; average is smoother."
     )
     size: int | None = Field(
         default=None, ge=64, le=16_384,
@@ -117,11 +121,16 @@ class Stylize(Settings):
     )
     optimiser: Literal["lbfgs", "adam"] = Field(default="lbfgs", description="The optimiser of the pixels.")
     steps: int = Field(
-        default=36, ge=1, le=5000, description="Steps at the final size; smaller sizes take more."
+        default=24, ge=1, le=5000, description="Steps at the final size; smaller sizes take more."
     )
     ratio: float = Field(
-        default=2.0, ge=1.1, le=4, description="How many times larger each size is than the one before."
+        default=3.0, ge=1.1, le=4, description="How many times larger each size is than the one before."
     )
+    tolerance: float = Field(
+        default=0.15, ge=0, le=255,
+        description="Stop at a size when a step changes the picture by less than this, in levels of 255 on "
+        "average; 0 takes all steps.",
+    )  # fmt: skip
     tile: int = Field(
         default=1024, ge=256, le=8192, multiple_of=16,
         description="The side, in pixels, of the tiles that a larger picture is processed in.",
@@ -144,10 +153,12 @@ class StyleFrame(Frame):
     """The state after a step; `picture` is at the size that is being painted, `final` is the last size.
 
     `numbers` has the `loss` and its parts, `style` and `content`. Each part is relative: a
-    picture without any features would have about 1.
+    picture without any features would have about 1. `unchanged_after` is how many steps were taken at this
+    size if the rest was skipped because the picture no longer changed.
     """
 
     final: tuple[int, int] = (0, 0)
+    unchanged_after: int | None = None
 
     def full_size(self) -> Tensor:
         """Return the picture at its final size, `(3, H, W)`, enlarged if it is still smaller."""
@@ -187,9 +198,9 @@ def style(
             raise UsageError(
                 f"style: expected {len(styles)} {name}, one for each painting, got {len(values)}"
             )
-    network = network or open_network(settings.network, device=device)
-    content_layer, layer_weights = choose_layers(network, settings.content_layer, settings.style_layers)
-    work = replicate_edges(optimize_for_inference(network, [content_layer, *layer_weights]))
+    network = with_pooling(network or open_network(settings.network, device=device), settings.pooling)
+    content_layer, balance = choose_layers(network, settings.content_layer, settings.style_layers)
+    work = replicate_edges(optimize_for_inference(network, [content_layer, *balance.layers]))
     sizes = style_sizes(photo.shape[1], photo.shape[2], settings)
     place = network.get_buffer("mean").device
     photo = photo.to(place)
@@ -209,7 +220,7 @@ def style(
         start,
         sizes,
         content_layer,
-        layer_weights,
+        balance,
         checkpointer,
         saved,
     )
@@ -219,9 +230,10 @@ def style(
 def style_sizes(height: int, width: int, settings: Stylize) -> list[tuple[int, int]]:
     """Return the sizes (height, width) that are painted one after another, small to large."""
     largest = settings.size or min(max(height, width), LONGEST)
+    coarsest = _COARSE / min(max(2.0, settings.ratio), 4.0)
     count = (
-        1 + max(0, math.floor(math.log(largest / _COARSEST) / math.log(settings.ratio)))
-        if largest > _COARSEST
+        1 + max(0, math.floor(math.log(largest / coarsest) / math.log(settings.ratio)))
+        if largest > coarsest
         else 1
     )
     sides = [largest / settings.ratio**power for power in reversed(range(count))]
@@ -230,7 +242,8 @@ def style_sizes(height: int, width: int, settings: Stylize) -> list[tuple[int, i
 
 def steps_at(index: int, count: int, settings: Stylize) -> int:
     """Return the number of steps at a size, by its index among `count`: smaller sizes take more."""
-    return round(settings.steps * min(3.0, 1.35 ** (count - 1 - index)))
+    growth: float = 1.35 ** math.log2(settings.ratio)
+    return round(settings.steps * min(3.0, growth ** (count - 1 - index)))
 
 
 def _frames(
@@ -243,7 +256,7 @@ def _frames(
     start: Tensor | None,
     sizes: Sequence[tuple[int, int]],
     content_layer: str,
-    layer_weights: dict[str, float],
+    balance: Balance,
     checkpointer: Checkpointer,
     saved: dict[str, Any] | None,
 ) -> Generator[StyleFrame, Stylize | None, None]:
@@ -253,7 +266,7 @@ def _frames(
     picture: Tensor | None = None
     first, done, tile = 0, 0, settings.tile
     # Smaller tiles are nearly all margin, which each of them processes again.
-    min_tile = max(256, 4 * receptive_radius(network, frozenset({content_layer, *layer_weights})))
+    min_tile = max(256, 4 * receptive_radius(network, frozenset({content_layer, *balance.layers})))
     if saved:
         first, done, picture = saved["number"], saved["step"], saved["descent"]["picture"].to(photo)
         settings = settings.changed(saved["live"])
@@ -272,7 +285,7 @@ def _frames(
             masks,
             content_mask,
             content_layer,
-            list(layer_weights),
+            list(balance.layers),
         )
         (content, style_targets), tile = fit_tiles(targets, tile, longest, min_tile)
         if saved and index == first:
@@ -280,33 +293,38 @@ def _frames(
             numbers = saved["numbers"]
         for step in range(max(1, done), counts[index] + 1):
             if step > done:  # a resumed run begins with the frame of the last step it took
-                target = _weighted_target(settings, content, style_targets, layer_weights)
+                target = _weighted_target(settings, content, style_targets, balance)
                 evaluate = partial(compute_loss, network, target=target)
                 loss, tile = _step(descent, evaluate, tile, longest, min_tile)
                 numbers = {"loss": loss.total, "style": loss.style, "content": loss.content}
+            unchanged = 255 * descent.change < settings.tolerance  # the rest of the steps is skipped
+            reached = counts[index] if unchanged else step
             shown = _postprocess(
                 settings,
                 descent.measured,
                 sized_photo,
                 styles,
                 [each.mask for each in style_targets],
-                last=index == len(sizes) - 1 and step == counts[index],
+                last=index == len(sizes) - 1 and reached == counts[index],
             )
             try:
                 changed = yield StyleFrame(
-                    step=sum(counts[:index]) + step,
+                    step=sum(counts[:index]) + reached,
                     steps=sum(counts),
                     numbers=numbers,
                     picture=shown.cpu(),
                     final=sizes[-1],
+                    unchanged_after=step if unchanged and step < reached else None,
                 )
             except GeneratorExit:  # between two steps, so that picture and optimiser match
-                checkpointer.write(_state(index, step, descent, settings, numbers))
+                checkpointer.write(_state(index, reached, descent, settings, numbers))
                 raise
             if changed and (new := settings.changed(changed.model_dump(include=_LIVE))) != settings:
                 settings = new
                 descent.reset()
-            checkpointer.maybe_save(_state(index, step, descent, settings, numbers))
+            checkpointer.maybe_save(_state(index, reached, descent, settings, numbers))
+            if 255 * descent.change < settings.tolerance:
+                break
         picture, done = descent.measured, 0
 
 
@@ -375,6 +393,7 @@ def _compute_targets(
             Style(
                 1.0,
                 {name: distance(moments[name]) for name in layers},
+                wasserstein_distance(compute_colour_moments(painting)),
                 None if style_mask is None else style_mask.reshape(1, *style_mask.shape[-2:]).to(photo),
             )
         )
@@ -395,22 +414,27 @@ def _step(
 
 
 def _weighted_target(
-    settings: Stylize, content: Content, styles: Sequence[Style], layer_weights: dict[str, float]
+    settings: Stylize, content: Content, styles: Sequence[Style], balance: Balance
 ) -> Target:
     """Return the target with the weights of the current settings."""
     weights = settings.weights or (1.0,) * len(styles)
     shares = [weight / sum(weights) for weight in weights]
     # A strong style or a broad brush shifts weight towards coarse layers.
     tilt = settings.strength**1.5 * settings.brush**2
-    last = max(1, len(layer_weights) - 1)
+    last = max(1, len(balance.layers) - 1)
     tilted = {
-        name: weight * tilt ** (index / last) for index, (name, weight) in enumerate(layer_weights.items())
+        name: weight * tilt ** (index / last) for index, (name, weight) in enumerate(balance.layers.items())
     }
     layers = {name: weight / sum(tilted.values()) for name, weight in tilted.items()}
     return Target(
         content,
-        [Style(share, each.distances, each.mask) for share, each in zip(shares, styles, strict=True)],
-        Weights(layers, _CONTENT / settings.strength**2, _SMOOTHNESS / settings.detail),
+        [replace(each, weight=share) for share, each in zip(shares, styles, strict=True)],
+        Weights(
+            layers,
+            balance.content / settings.strength**2,
+            balance.smoothness / settings.detail,
+            balance.colour,
+        ),
     )
 
 

@@ -33,7 +33,7 @@ class Descent:
     L-BFGS without a line search (Nocedal 1980) takes large steps and sometimes a bad one, more often when
     gradients are rounded. A step that increases the loss too much is cut to a quarter, repeatedly. A step to
     values that are not finite is undone, and the optimiser starts afresh. `measured` is the last picture
-    whose loss is known: show and save this one.
+    whose loss is known: show and save this one; `change` is the mean change of a value by the step to it.
     """
 
     def __init__(self, picture: Tensor, method: Literal["lbfgs", "adam"]) -> None:
@@ -45,6 +45,7 @@ class Descent:
     def reset(self) -> None:
         """Start a new optimiser from the current picture, as after a change of the loss."""
         self._previous = None
+        self.change = math.inf
         if self._method == "adam":
             self._optimiser = without_dynamo(torch.optim.Adam)([self.picture], lr=0.03, betas=(0.9, 0.99))
             return
@@ -74,6 +75,8 @@ class Descent:
                 self._shorten(before)
                 loss = evaluate(self.picture)
         assert math.isfinite(loss.total), "the loss of the first picture is not finite"
+        if self._previous is not None:
+            self.change = (self.picture - self._previous[0]).abs().mean().item()
         self.measured = self.picture.clone()
         self._previous = (self.measured, loss)
         self.picture.grad = loss.gradient.contiguous()  # it is channels-last, and L-BFGS flattens it

@@ -53,8 +53,8 @@ def estimate_style(
     (`benchmarks/style.py` measures both). Errors: those of `style`.
     """
     sizes = style_sizes(*size, settings)
-    content_layer, layer_weights = choose_layers(network, settings.content_layer, settings.style_layers)
-    margin = receptive_radius(network, frozenset({content_layer, *layer_weights}))
+    content_layer, balance = choose_layers(network, settings.content_layer, settings.style_layers)
+    margin = receptive_radius(network, frozenset({content_layer, *balance.layers}))
     side = _side(sizes[-1])
     random = torch.rand(3, side, side, generator=torch.Generator().manual_seed(0))
     # One size only: the sample is less than `ratio` times the smallest size.

@@ -97,8 +97,8 @@ def style_frames(
     settings = settings or StyleFilm()
     first = settings.as_base(Stylize)
     network = network or open_network(settings.network, device=device)
-    content, layers = choose_layers(network, first.content_layer, first.style_layers)
-    work = optimize_for_inference(network, [content, *layers])
+    content, balance = choose_layers(network, first.content_layer, first.style_layers)
+    work = optimize_for_inference(network, [content, *balance.layers])
     style(
         torch.zeros(3, 64, 64), first, styles=styles, network=work
     )  # raises its errors before the first frame

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,22 +11,36 @@ from torch import nn
 from lanterna.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from lanterna.networks import Network
 
-LAYER_WEIGHTS = {"relu1_1": 0.7, "relu2_1": 0.2, "relu3_1": 0.065, "relu4_1": 0.025, "relu5_1": 0.01}
-"""The style weight of each VGG layer; finer layers weigh more.
 
-Fine layers describe colours and strokes, coarse layers the forms that strokes compose: the more the coarse
-ones weigh, the sooner faces are lost (compared with equal weights and two mixes between).
-"""
+@dataclass(frozen=True)
+class Balance:
+    """The weights of the parts of the loss, at a strength and a detail of 1; `layers` are the style's."""
+
+    layers: Mapping[str, float]
+    content: float
+    smoothness: float
+    colour: float
+
+
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+"""VGG's style layers: fine ones describe colours and strokes, coarse ones the forms that strokes compose."""
+
+_BALANCES = {"vgg19": Balance(dict.fromkeys(STYLE_LAYERS, 0.2), content=0.2, smoothness=2.0, colour=4.0)}
+# In the network that was fine-tuned for edges, coarse layers dissolve faces before they show strokes.
+_FINE = Balance(
+    dict(zip(STYLE_LAYERS, (0.7, 0.2, 0.065, 0.025, 0.01), strict=True)),
+    content=0.15, smoothness=8.0, colour=0.0,
+)  # fmt: skip
 
 
 def choose_layers(
     network: Network, content: str | None = None, named: Sequence[str] = ()
-) -> tuple[str, dict[str, float]]:
-    """Return the content layer, and the weights of the style layers by name.
+) -> tuple[str, Balance]:
+    """Return the content layer, and the weights of the style layers and the other parts of the loss.
 
     The defaults are VGG's layers. In any other network the first ReLU at each of up to five resolutions is
     for the style, and the second at the fourth resolution for the content: the same places as in VGG. At a
@@ -35,20 +50,22 @@ def choose_layers(
     maps.
     """
     if network.input_spec.channels != 3:
-        raise UsageError(f"{network.name} takes no colour pictures: style needs a network such as vgg16")
-    if all(name in network.layers for name in ("relu4_2", *LAYER_WEIGHTS)):
-        content, named = content or "relu4_2", named or tuple(LAYER_WEIGHTS)
+        raise UsageError(f"{network.name} takes no colour pictures: style needs a network such as vgg19")
+    if all(name in network.layers for name in ("relu4_2", *STYLE_LAYERS)):
+        content, named = content or "relu4_2", named or STYLE_LAYERS
     if not content or not named:
-        levels = list(_layers_by_size(network).values())[: len(LAYER_WEIGHTS)]
+        levels = list(_layers_by_size(network).values())[: len(STYLE_LAYERS)]
         if not levels:
-            raise UsageError(f"{network.name} has no layers that output feature maps: use vgg16")
+            raise UsageError(f"{network.name} has no layers that output feature maps: use vgg19")
         content = content or levels[:4][-1][:2][-1]
         named = named or tuple(level[0] for level in levels)
     for name in (content, *named):
         network.layer(name)
-    weights = list(LAYER_WEIGHTS.values())
-    decreasing = [weights[min(index, len(weights) - 1)] for index in range(len(named))]
-    return content, {name: weight / sum(decreasing) for name, weight in zip(named, decreasing, strict=True)}
+    balance = _BALANCES.get(network.name, _FINE)
+    weights = list(balance.layers.values())
+    chosen = [weights[min(index, len(weights) - 1)] for index in range(len(named))]
+    shares = {name: weight / sum(chosen) for name, weight in zip(named, chosen, strict=True)}
+    return content, replace(balance, layers=shares)
 
 
 @torch.no_grad()

@@ -53,10 +53,11 @@ class Content:
 
 @dataclass(frozen=True)
 class Style:
-    """One painting: the distance from its moments at each layer, and a mask of where its style goes."""
+    """One painting: the distances from its moments at each layer and its colours, and a mask of its place."""
 
     weight: float
     distances: Mapping[str, Distance]
+    colours: Distance
     mask: Tensor | None = None
 
 
@@ -67,6 +68,7 @@ class Weights:
     layers: Mapping[str, float]
     content: float
     smoothness: float
+    colour: float
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,8 @@ def compute_loss(network: Network, picture: Tensor, target: Target, tile: int) -
     roughness = pixels.diff(dim=1).square().mean() + pixels.diff(dim=2).square().mean()
     excess = (pixels - pixels.clamp(0, 1)).square().mean()
     penalty = target.weights.smoothness * roughness + _RANGE_WEIGHT * excess
+    if target.weights.colour:
+        penalty = penalty + target.weights.colour * _colour_loss(target, pixels)
     gradient = gradient + torch.autograd.grad(penalty, pixels)[0]
     total = style + target.weights.content * content + penalty.detach()
     return Loss(total.item(), style.item(), content.item(), gradient)
@@ -211,6 +215,18 @@ def compute_moments(
                 part = moments(_crop_to_core(outputs, name, each).features)
                 sums[name] = sums[name] + part if name in sums else part
     return sums
+
+
+def compute_colour_moments(picture: Tensor, mask: Tensor | None = None) -> Moments:
+    """Compute the moments of a picture's colours, `(3, H, W)`; a mask `(1, h, w)` weighs the positions."""
+    return moments(picture[None], None if mask is None else resized_mask(mask, tuple(picture.shape[1:]))[0])
+
+
+def _colour_loss(target: Target, pixels: Tensor) -> Tensor:
+    return reduce(
+        add,
+        (style.weight * style.colours(compute_colour_moments(pixels, style.mask)) for style in target.styles),
+    )
 
 
 def _style_loss(target: Target, sums: Sequence[Mapping[str, Moments]]) -> Tensor:

@@ -119,8 +119,9 @@ def _estimate(job: Job) -> Estimate | None:
 
 
 def _describe(frame: Frame) -> str:
-    loss = frame.numbers.get("loss")
-    return "" if loss is None else f", loss {loss:.3f}"
+    loss, taken = frame.numbers.get("loss"), getattr(frame, "unchanged_after", None)
+    stopped = "" if taken is None else f", unchanged after {taken} steps at this size"
+    return "" if loss is None else f", loss {loss:.3f}{stopped}"
 
 
 def _instant(job: Job) -> Frames:
