@@ -3,12 +3,12 @@
     python scripts/showcase.py [--only style,instant] [--pictures chelsea,my.jpg] [--size 512]
         [--paintings FOLDER] [--against OLD] [--quick] [-o build/showcase]
 
-It writes a folder with `index.html`, the pictures with their recipes, and `showcase.json`. Techniques, presets,
-inputs, sheets and films are those that the techniques declare. All settings are defaults, except that films
-are small. A picture that is there already, of the same settings, inputs and weights, is not made again: the
-same command continues after Ctrl-C. After a change of an algorithm make a new folder, and compare it with the
-old one by `--against`. `--only` takes verbs and techniques; `--quick` makes everything small, once.
-Exit code 1 if a picture could not be made; the page shows why. Needs a full shelf.
+It writes a folder with `index.html`, the pictures with their recipes, and `showcase.json`. Techniques,
+presets, sheets and films are those that are declared. All settings are defaults, except that films are small.
+A picture of the same settings, inputs and weights that is there already is not made again: the same command
+continues after Ctrl-C. After a change of an algorithm, write to a new folder, and give the old one with
+`--against`. `--only` takes verbs and techniques. `--quick` takes one picture, makes everything small, and
+leaves the sheets out. Exit code 1 if a picture could not be made; the page says why.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import traceback
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
-from itertools import cycle, islice
+from itertools import cycle, islice, zip_longest
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -39,6 +38,7 @@ from lanterna.errors import LanternaError, UsageError
 from lanterna.files import atomic_write, sha256
 from lanterna.images.decoding import SUFFIXES
 from lanterna.images.drawing import as_picture
+from lanterna.images.film_reading import open_film
 from lanterna.images.films import save_film
 from lanterna.images.recipe import describe_machine
 from lanterna.networks import shelf_items
@@ -55,6 +55,8 @@ sys.path.append(str(ROOT / "examples"))
 from style_sheet import hatching, strokes  # noqa: E402
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
     from torch import Tensor
 
     from lanterna.images import Recipe
@@ -63,15 +65,31 @@ if TYPE_CHECKING:
 PHOTOGRAPHS = {
     "chelsea": "a cat", "astronaut": "a portrait", "coffee": "a cup of coffee", "rocket": "a rocket at dusk",
 }  # fmt: skip
+PAN = "pan.webp"
 PAGE = ROOT / "src/lanterna/surfaces/cli/page.jpg"
-READS_DIGITS = "read"  # the technique whose picture must be a page with handwritten digits
+READS_DIGITS = "read"
+"""The technique whose picture must be a page with handwritten digits."""
+
+TARGETS: dict[str, Sequence[Mapping[str, str]]] = {
+    "feature": (
+        {"layer": "block9", "channel": "31"},
+        {"class_": "goldfish"},
+        {"layer": "block9", "sheet": "8"},
+    ),
+}
+"""Settings for techniques whose defaults are not enough to run them."""
+
 WORDS = {**PHOTOGRAPHS, "town": "a drawing of a town", "page": "a handwritten page", "pan": "a film of a cat"}
 
 FILM = {"size": "256", "frames": "12"}
 """Settings of films, for those that have them."""
 
-QUICK = {"size": "128", "frames": "4", "steps": "10", "frame_steps": "4", "seconds": "1", "epochs": "1",
-         "fraction": "0.1", "width": "192", "height": "144"}  # fmt: skip
+QUICK = {
+    "size": "160", "frames": "4", "steps": "10", "frame_steps": "4", "seconds": "1", "epochs": "1",
+    "runs": "1", "digits": "500", "training": "30", "fraction": "0.1", "width": "192", "height": "144",
+}  # fmt: skip
+"""Settings of a quick showcase, for the techniques that have and allow them."""
+
 SEVERAL = 3  # pictures, for techniques that learn several at once
 
 
@@ -140,7 +158,7 @@ PAINTINGS: dict[str, Callable[[], Tensor]] = {"strokes": strokes, "hatching": ha
 def save_pan(path: Path) -> None:
     """Save a film that moves across a photograph."""
     picture = open_picture(shelf.need("photographs") / "chelsea.png")
-    frames = [resized(picture[:, :, left : left + 400], (192, 256)).clamp(0, 1) for left in range(0, 48, 6)]
+    frames = [resized(picture[:, :, left : left + 400], (192, 256)).clamp(0, 1) for left in range(0, 48, 8)]
     save_film(frames, path, count=len(frames), fps=8)
 
 
@@ -164,8 +182,8 @@ def gather(folder: Path, pictures: Sequence[str], paintings: Path | None) -> tup
         return f"{name}.png"
 
     copy(PAGE)
-    if not (folder / "pan.webp").exists():
-        save_pan(folder / "pan.webp")
+    if not (folder / PAN).exists():
+        save_pan(folder / PAN)
     own = {"page": lambda: PAGE.name, "town": lambda: draw("town", town)}
     files = [
         own[name]() if name in own else copy(photographs.get(name, Path(name).expanduser()))
@@ -192,18 +210,18 @@ class Cell:
     files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     given: Mapping[str, str] = field(default_factory=dict)
     """Settings that override those of the preset."""
+    variant: str = ""
+    """Which of several sheets or targets it is."""
 
     @property
     def shown(self) -> str:
-        """What it is made from, in a word: `chelsea`, or `chelsea-strokes` in the style of a painting."""
-        names = ["several" if len(files) > 1 else Path(files[0]).stem for files in self.files.values()]
-        return "-".join(names)
+        """What it is made from: `chelsea`, or `chelsea-strokes` in the style of a painting."""
+        return "-".join("several" if len(each) > 1 else Path(each[0]).stem for each in self.files.values())
 
     @property
     def name(self) -> str:
         """The start of its files' names, and what it is matched by with an earlier showcase."""
-        chosen = self.given.get(self.technique.output_setting, "")
-        return "_".join(filter(None, (self.technique.name, chosen, self.preset, self.shown)))
+        return "_".join(filter(None, (self.technique.name, self.variant, self.preset, self.shown)))
 
     @property
     def sidecar(self) -> str:
@@ -217,7 +235,13 @@ class Cell:
         return self.technique.checked(self.preset, self.given, counts)
 
     def key(self, folder: Path) -> str:
-        """Return a digest of everything that its pictures depend on, except the code."""
+        """Return a digest of everything that its pictures depend on, except the code.
+
+        Errors: `UsageError`.
+        """
+        for file in (file for files in self.files.values() for file in files):
+            if not (folder / file).is_file():
+                raise UsageError(f"{file}, which this is made from, could not be made")
         parts = {
             "settings": self.settings.model_dump(mode="json"), "lanterna": lanterna.__version__,
             "files": {name: [sha256(folder / file) for file in files] for name, files in self.files.items()},
@@ -242,31 +266,31 @@ def is_film(technique: Technique) -> bool:
 
 def plan(pictures: Sequence[str], paintings: Sequence[str], changes: Mapping[str, str]) -> Iterator[Cell]:
     """Yield what to make; a file that another cell writes comes after it. `changes` are settings for all."""
-    pairs = list(zip(*(islice(cycle(each), max(len(pictures), len(paintings))) for each in (pictures, paintings)),
-                     strict=True))  # fmt: skip
+    length = max(len(pictures), len(paintings))
+    pairs = list(zip(islice(cycle(pictures), length), islice(cycle(paintings), length), strict=True))
+    several = tuple(dict.fromkeys((*pictures, *paintings)))[:SEVERAL]
     makers: dict[str, Cell] = {}  # of files that are inputs of other techniques, by the input's name
     for technique in all_techniques().values():
         related = [each for each in all_techniques().values() if each.verb == technique.verb]
         taken = {each.name for other in related for each in other.inputs if each.required and not each.grey}
         inputs = [each for each in technique.inputs if each.name in taken]
         once = is_film(technique) or technique.output is Output.SHEET
-        subjects = list(_subjects(technique, inputs, pairs, makers, once=once))
-        presets = [] if technique.default_preset else [None]
+        subjects = list(_subjects(technique, inputs, pairs, several, makers))
+        presets: list[str | None] = [] if technique.default_preset else [None]
         presets += [] if once else list(technique.presets)
         chooser = technique.output_setting
+        variants = [{chooser: output} for output in technique.outputs] if chooser else [{}]
         for preset in presets:
-            for files in subjects:
-                several = any(len(each) > 1 for each in files.values())
-                if several and preset != presets[0]:
+            for files in subjects[: 1 if once else None]:
+                is_several = any(len(each) > 1 for each in files.values())
+                if is_several and preset != presets[0]:
                     continue
-                for output in technique.outputs if chooser else ("",):
-                    chosen = {chooser: output} if output else {}
-                    given = {**(FILM if is_film(technique) else {}), **changes}
-                    cell = Cell(technique, preset, files, _accepted(technique, preset, files, given, chosen))
-                    if technique.sidecar and not is_film(technique):
-                        makers.setdefault(technique.sidecar[0], cell)
-                        if several:
-                            makers[technique.sidecar[0]] = cell
+                for variant in TARGETS.get(technique.name, variants):
+                    wanted = {**(FILM if is_film(technique) else {}), **changes}
+                    given = _accepted(technique, preset, files, wanted, variant)
+                    cell = Cell(technique, preset, files, given, "-".join(variant.values()))
+                    if technique.sidecar and not once and (is_several or technique.sidecar[0] not in makers):
+                        makers[technique.sidecar[0]] = cell
                     yield cell
 
 
@@ -274,11 +298,10 @@ def _subjects(
     technique: Technique,
     inputs: Sequence[Input],
     pairs: Sequence[tuple[str, str]],
+    several: tuple[str, ...],
     makers: Mapping[str, Cell],
-    *,
-    once: bool,
 ) -> Iterator[dict[str, tuple[str, ...]]]:
-    """Yield the files of each run: for each picture, together with a painting if it takes two."""
+    """Yield the files of each run: each picture, together with a painting for techniques that take two."""
     if not inputs:
         yield {}
         return
@@ -290,17 +313,13 @@ def _subjects(
             yield {first.name: (makers[first.name].sidecar,)}
         return
     if technique.name == READS_DIGITS:
-        yield {first.name: (f"inputs/{PAGE.name}",)}
-        return
-    if technique.output is Output.FILM and "picture" not in first.help:  # only an animation
-        pairs = [("pan.webp", pairs[0][1])]
-    used = dict.fromkeys(pairs if len(inputs) > 1 else ((picture, "") for picture, _ in pairs))
-    for pair in list(used)[: 1 if once else None]:
-        yield {each.name: (f"inputs/{file}",) for each, file in zip(inputs, pair, strict=False)}
-    if first.many and len(inputs) == 1 and technique.output is Output.PICTURE and not once:
-        several = list(dict.fromkeys(picture for picture, _ in pairs))[:SEVERAL]
-        if len(several) > 1:
-            yield {first.name: tuple(f"inputs/{file}" for file in several)}
+        pairs = [(PAGE.name, "")]
+    elif technique.output is Output.FILM and "picture" not in first.help:  # only an animation
+        pairs = [(PAN, pairs[0][1])]
+    for pair in dict.fromkeys(pair[: len(inputs)] for pair in pairs):
+        yield {each.name: (f"inputs/{file}",) for each, file in zip(inputs, pair, strict=True)}
+    if first.many and len(inputs) == 1 and technique.output is Output.PICTURE:
+        yield {first.name: tuple(f"inputs/{file}" for file in several)}
 
 
 def _accepted(
@@ -310,13 +329,16 @@ def _accepted(
     changes: Mapping[str, str],
     chosen: Mapping[str, str],
 ) -> dict[str, str]:
-    """Return `chosen` with those of the changes that the technique has a setting for, and allows."""
+    """Return `chosen` with those of the changes that the technique has a setting for, and that reduce it."""
     given = dict(chosen)
     counts = {name: len(each) for name, each in files.items()}
-    for name in changes.keys() & technique.settings.model_fields.keys() - set(chosen):
-        with suppress(UsageError):
-            technique.checked(preset, {**given, name: changes[name]}, counts)
-            given[name] = changes[name]
+    for name, value in changes.items():
+        if name in technique.settings.model_fields and name not in chosen:
+            with suppress(UsageError):  # below the range of this technique
+                now = getattr(technique.checked(preset, given, counts), name)
+                if not isinstance(now, int | float) or now > float(value):
+                    technique.checked(preset, {**given, name: value}, counts)
+                    given[name] = value
     return given
 
 
@@ -397,8 +419,10 @@ class Showcase:
                 return "is there"
             self.entries[cell.name] = {**make(cell, self.folder), "key": key}
         except Exception as error:  # one picture's fault ends no others
-            known = isinstance(error, LanternaError)
-            text = str(error) if known else f"{type(error).__name__}: {error}"
+            text = str(error)
+            if not isinstance(error, LanternaError):
+                last = traceback.extract_tb(error.__traceback__)[-1]
+                text = f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}: {text}"
             self.entries[cell.name] = {
                 "technique": cell.technique.name, "preset": cell.preset, "shown": cell.shown,
                 "error": text.partition("\n")[0],
@@ -424,11 +448,13 @@ class Showcase:
                 continue
             with atomic_write(self.folder / "before" / source.name) as copy:
                 shutil.copyfile(source, copy)
-            now = open_picture(self.folder / figure.get("film", figure["file"]))
-            then = open_picture(source)
+            now = self.folder / figure.get("film", figure["file"])
             figure["before"] = {
                 "file": f"before/{source.name}", "seconds": earlier["seconds"],
-                "same": "film" not in figure and now.shape == then.shape and torch.equal(now, then),
+                "same": all(
+                    a is not None and b is not None and torch.equal(a, b)
+                    for a, b in zip_longest(_frames(source), _frames(now))
+                ),
             }  # fmt: skip
 
     def write(self) -> None:
@@ -437,6 +463,11 @@ class Showcase:
             temporary.write_text(json.dumps(self.entries, indent=1), encoding="utf-8")
         with atomic_write(self.folder / "index.html") as temporary:
             temporary.write_text(page(self), encoding="utf-8")
+
+
+def _frames(path: Path) -> Iterable[Tensor]:
+    """Return the pictures in a file."""
+    return open_film(path).frames(0) if execute.is_animation(path) else [open_picture(path)]
 
 
 def _read(folder: Path, *, missing_ok: bool = False) -> dict[str, Any]:
@@ -458,25 +489,28 @@ def page(showcase: Showcase) -> str:
     """Return the page as HTML: a section for each technique, a row of pictures for each preset."""
     techniques = all_techniques()
     entries = [each for each in showcase.entries.values() if each["technique"] in techniques]
-    sections, links = [], []
+    sections, links, linked = [], [], set()
     for technique in techniques.values():
         own = [each for each in entries if each["technique"] == technique.name]
         names = [name for name in (None, *technique.presets) if any(each["preset"] == name for each in own)]
         if not own:
             continue
-        rows = []
-        for name in names:
-            figures = "".join(_figures(technique, each) for each in own if each["preset"] == name)
-            title = name or ("defaults" if technique.presets else "")
-            heading = f"<h3>{escape(title)}</h3>" if title else ""
-            rows.append(f'{heading}<div class="row">{figures}</div>')
-        title = escape(
-            technique.title if technique.verb == technique.name else f"{technique.verb}: {technique.title}"
-        )
-        links.append(f'<a href="#{technique.name}">{title}</a>')
+        title = technique.title
+        if technique.verb != technique.name:
+            title = f"{technique.verb.capitalize()}: {title[0].lower()}{title[1:]}"
+        rows = [[_figures(technique, each) for each in own if each["preset"] == name] for name in names]
+        if all(len(row) == 1 for row in rows):
+            rows, names = [[figures for row in rows for figures in row]], [None]
+        body = ""
+        for name, row in zip(names, rows, strict=True):
+            heading = f"<h3>{escape(name or 'defaults')}</h3>" if len(names) > 1 else ""
+            body += f'{heading}<div class="row">{"".join(row)}</div>\n'
+        if technique.verb not in linked:
+            linked.add(technique.verb)
+            links.append(f'<a href="#{technique.name}">{technique.verb}</a>')
         sections.append(
-            f'<section id="{technique.name}"><h2>{title}</h2><p>{escape(technique.help)}</p>\n'
-            f"{''.join(rows)}</section>\n"
+            f'<section id="{technique.name}"><h2>{escape(title)}</h2><p>{escape(technique.help)}</p>\n'
+            f"{body}</section>\n"
         )
     failed = sum("error" in each for each in entries)
     made = sum(len(each.get("figures", ())) for each in entries)
@@ -526,12 +560,13 @@ def _figure(entry: Mapping[str, Any], figure: Mapping[str, Any], words: str) -> 
     change = ""
     if before:
         change = ", the same as before" if before["same"] else f", before {before['seconds']:.1f} s"
+    title = ", ".join(filter(None, (entry["preset"], *entry["shown"].split("-"))))
     answer = "".join(f"<br>{escape(line)}" for line in entry["words"])
     command = escape(figure["command"])
     return (
         f'<figure class="{"same" if before and before["same"] else ""}">'
         f'<div class="{"pair" if before and not before["same"] else ""}">{pictures}</div>'
-        f"<figcaption><b>{escape(entry['shown'] or entry['preset'] or '')}</b> "
+        f"<figcaption><b>{escape(title)}</b> "
         f"<span>{entry['seconds']:.1f} s{change}</span>{answer}"
         f'<div class="command"><code>{command}</code><button type="button">Copy</button></div>'
         "</figcaption></figure>\n"
@@ -572,8 +607,10 @@ def main(words: Sequence[str] | None = None) -> int:
         showcase.write()
         pictures, paintings = gather(folder / "inputs", names, given.paintings)
         if given.quick:
-            paintings = paintings[:1] + paintings[len(PAINTINGS) :]
+            paintings = paintings[:1]
         cells = list(plan(pictures, paintings, changes))
+        if given.quick:
+            cells = [cell for cell in cells if cell.technique.output is not Output.SHEET]
         if only:
             chosen = [cell for cell in cells if only & {cell.technique.name, cell.technique.verb}]
             needed = {file for cell in chosen for files in cell.files.values() for file in files}
@@ -584,7 +621,7 @@ def main(words: Sequence[str] | None = None) -> int:
         showcase.write()
     except LanternaError as error:
         print(f"showcase: {error}", file=sys.stderr)
-        return error.exit_code if hasattr(error, "exit_code") else 1
+        return error.exit_code
     except KeyboardInterrupt:
         print("\nstopped: the same command continues", file=sys.stderr)
         return 130
@@ -594,5 +631,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("PYTHONWARNINGS", "ignore")
     sys.exit(main())
