@@ -277,7 +277,9 @@ def plan(pictures: Sequence[str], paintings: Sequence[str], changes: Mapping[str
         once = is_film(technique) or technique.output is Output.SHEET
         subjects = list(_subjects(technique, inputs, pairs, several, makers))
         presets: list[str | None] = [] if technique.default_preset else [None]
-        presets += [] if once else list(technique.presets)
+        presets += [] if once else technique.presets
+        if len(presets) > 1 and _has_defaults(technique):
+            presets = [name for name in presets if name]  # they are shown as a preset
         chooser = technique.output_setting
         variants = [{chooser: output} for output in technique.outputs] if chooser else [{}]
         for preset in presets:
@@ -292,6 +294,14 @@ def plan(pictures: Sequence[str], paintings: Sequence[str], changes: Mapping[str
                     if technique.sidecar and not once and (is_several or technique.sidecar[0] not in makers):
                         makers[technique.sidecar[0]] = cell
                     yield cell
+
+
+def _has_defaults(technique: Technique) -> bool:
+    """Return whether a preset has the default settings."""
+    default = technique.settings()
+    with suppress(UsageError):
+        return any(technique.settings.checked(each) == default for each in technique.presets.values())
+    return False
 
 
 def _subjects(
