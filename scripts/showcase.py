@@ -20,9 +20,10 @@ import shutil
 import sys
 import time
 import traceback
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from html import escape
 from itertools import cycle, islice, zip_longest
 from pathlib import Path
@@ -62,9 +63,9 @@ if TYPE_CHECKING:
     from lanterna.images import Recipe
     from lanterna.techniques.technique import Input, Result, Technique
 
-PHOTOGRAPHS = {
-    "chelsea": "a cat", "astronaut": "a portrait", "coffee": "a cup of coffee", "rocket": "a rocket at dusk",
-}  # fmt: skip
+PICTURES = ("chelsea", "astronaut", "coffee", "town")
+"""The pictures if none are chosen: an animal, a portrait, a cup and a drawing."""
+
 PAN = "pan.webp"
 PAGE = ROOT / "src/lanterna/surfaces/cli/page.jpg"
 READS_DIGITS = "read"
@@ -79,7 +80,13 @@ TARGETS: dict[str, Sequence[Mapping[str, str]]] = {
 }
 """Settings for techniques whose defaults are not enough to run them."""
 
-WORDS = {**PHOTOGRAPHS, "town": "a drawing of a town", "page": "a handwritten page", "pan": "a film of a cat"}
+WORDS = {
+    "chelsea": "a cat", "astronaut": "a portrait", "coffee": "a cup of coffee", "rocket": "a rocket at dusk",
+    "town": "a drawing of a town", "page": "a handwritten page", "pan": "a film of a cat",
+    "strokes": "brush strokes", "hatching": "ink hatching", "glass": "swirls of coloured glass",
+    "several": "several pictures",
+}  # fmt: skip
+"""Descriptions of the inputs, by the stems of their files."""
 
 FILM = {"size": "256", "frames": "12"}
 """Settings of films, for those that have them."""
@@ -90,6 +97,7 @@ QUICK = {
 }  # fmt: skip
 """Settings of a quick showcase, for the techniques that have and allow them."""
 
+LONGEST = 400  # pixels, of the examples: a full showcase takes about an hour on two cores
 SEVERAL = 3  # pictures, for techniques that learn several at once
 
 
@@ -143,7 +151,7 @@ def town() -> Tensor:
         for _ in range(9):
             x, y = random.uniform(0, 640), 348 + row * 4.6
             line((x, y), (x + 14, y - 2), (x + 28, y), (x + 48, y - 1), width=1, ink=(52, 84, 112))
-    return as_picture(image.resize((640, 427), Image.Resampling.LANCZOS))
+    return as_picture(image.resize((LONGEST, LONGEST * 427 // 640), Image.Resampling.LANCZOS))
 
 
 def glass() -> Tensor:
@@ -165,37 +173,42 @@ def save_pan(path: Path) -> None:
 def gather(folder: Path, pictures: Sequence[str], paintings: Path | None) -> tuple[list[str], list[str]]:
     """Put the example pictures into `folder`; return the files of the pictures and of the paintings.
 
-    Errors: `UsageError` if a picture is neither an example's name nor a file that can be read.
+    Errors: `UsageError` if a picture is neither an example nor a file that can be read, or two have one name.
     """
+    found = [] if paintings is None else sorted(paintings.glob("*"))
+    found = [file for file in found if file.suffix.lower() in SUFFIXES]
+    if paintings is not None and not found:
+        raise UsageError(f"{paintings} has no pictures: expected a folder with paintings")
+    names = Counter([*(Path(name).stem for name in pictures), *PAINTINGS, *(file.stem for file in found)])
+    if names.most_common(1)[0][1] > 1:
+        raise UsageError(f"two pictures are called {names.most_common(1)[0][0]!r}: rename one")
     folder.mkdir(parents=True, exist_ok=True)
-    photographs = {file.stem: file for file in shelf.need("photographs").iterdir()}
+    examples: dict[str, Callable[[], Tensor]] = {
+        file.stem: partial(open_picture, file, longest=LONGEST)
+        for file in shelf.need("photographs").iterdir()
+    }
+    examples |= {"town": town, **PAINTINGS}
+
+    def place(name: str) -> str:
+        """Return the file of an example, or of a copy of the user's own picture."""
+        if name == PAGE.stem:
+            return copy(PAGE)
+        if name not in examples:
+            return copy(Path(name).expanduser())
+        if not (folder / f"{name}.png").exists():
+            save_picture(examples[name](), folder / f"{name}.png")
+        return f"{name}.png"
 
     def copy(source: Path) -> str:
-        open_picture(source, longest=64)
+        open_picture(source, longest=64)  # raises if it is none
         with atomic_write(folder / source.name) as temporary:
             shutil.copyfile(source, temporary)
         return source.name
 
-    def draw(name: str, picture: Callable[[], Tensor]) -> str:
-        if not (folder / f"{name}.png").exists():
-            save_picture(picture(), folder / f"{name}.png")
-        return f"{name}.png"
-
     copy(PAGE)
     if not (folder / PAN).exists():
         save_pan(folder / PAN)
-    own = {"page": lambda: PAGE.name, "town": lambda: draw("town", town)}
-    files = [
-        own[name]() if name in own else copy(photographs.get(name, Path(name).expanduser()))
-        for name in pictures
-    ]
-    styles = [draw(name, picture) for name, picture in PAINTINGS.items()]
-    if paintings is not None:
-        found = sorted(file for file in paintings.glob("*") if file.suffix.lower() in SUFFIXES)
-        if not found:
-            raise UsageError(f"{paintings} has no pictures: expected a folder with paintings")
-        styles += map(copy, found)
-    return files, styles
+    return [place(name) for name in pictures], [*map(place, PAINTINGS), *map(copy, found)]
 
 
 # What to make.
@@ -214,14 +227,14 @@ class Cell:
     """Which of several sheets or targets it is."""
 
     @property
-    def shown(self) -> str:
-        """What it is made from: `chelsea`, or `chelsea-strokes` in the style of a painting."""
-        return "-".join("several" if len(each) > 1 else Path(each[0]).stem for each in self.files.values())
+    def shown(self) -> list[str]:
+        """What it is made from: `chelsea`, and perhaps `strokes`, the painting."""
+        return ["several" if len(each) > 1 else Path(each[0]).stem for each in self.files.values()]
 
     @property
     def name(self) -> str:
         """The start of its files' names, and what it is matched by with an earlier showcase."""
-        return "_".join(filter(None, (self.technique.name, self.variant, self.preset, self.shown)))
+        return "_".join(filter(None, (self.technique.name, self.variant, self.preset, "-".join(self.shown))))
 
     @property
     def sidecar(self) -> str:
@@ -534,7 +547,7 @@ def page(showcase: Showcase) -> str:
     notes = [f"Not shown: {', '.join(left_out)}."] if left_out else []
     notes += [f"{verb}: {error}" for verb, error in load_errors().items()]
     inputs = "".join(
-        f'<li><img src="inputs/{escape(file.name)}" alt="{escape(WORDS.get(file.stem, file.stem))}" '
+        f'<li><img src="inputs/{escape(file.name)}" alt="{escape(WORDS.get(file.stem, "a picture"))}" '
         f'loading="lazy"><span>{escape(file.stem)}</span></li>'
         for file in sorted((showcase.folder / "inputs").glob("*"))
     )
@@ -554,7 +567,7 @@ FILTER = '<label><input type="checkbox" id="changed"> only pictures that differ 
 
 def _figures(technique: Technique, entry: Mapping[str, Any]) -> str:
     """Return the figures of an entry, or one with its error."""
-    shown = " in the style of ".join(WORDS.get(name, name) for name in entry["shown"].split("-"))
+    shown = " in the style of ".join(WORDS.get(name, name) for name in entry["shown"])
     words = ", ".join(filter(None, (technique.title, entry["preset"], shown)))
     if "error" in entry:
         return f'<p class="error" role="note">{escape(words)}: {escape(entry["error"])}</p>'
@@ -570,7 +583,7 @@ def _figure(entry: Mapping[str, Any], figure: Mapping[str, Any], words: str) -> 
     change = ""
     if before:
         change = ", the same as before" if before["same"] else f", before {before['seconds']:.1f} s"
-    title = ", ".join(filter(None, (entry["preset"], *entry["shown"].split("-"))))
+    title = ", ".join(filter(None, (entry["preset"], *entry["shown"])))
     answer = "".join(f"<br>{escape(line)}" for line in entry["words"])
     command = escape(figure["command"])
     return (
@@ -597,14 +610,14 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path, help="the showcase's folder [build/showcase]")
     parser.add_argument("--only", help="verbs or techniques, separated by commas")
-    parser.add_argument("--pictures", help=f"names ({', '.join(PHOTOGRAPHS)}, town, page …) or files")
+    parser.add_argument("--pictures", help="example pictures (town, page, photographs of the shelf) or files")
     parser.add_argument("--paintings", type=Path, help="a folder with more paintings")
     parser.add_argument("--size", type=int, help="pixels along the longer side, instead of the defaults")
     parser.add_argument("--against", type=Path, help="an earlier showcase, to show its pictures beside these")
     parser.add_argument("--quick", action="store_true", help="one picture, everything small: minutes")
     given = parser.parse_args(words)
     folder = given.output or ROOT / "build" / ("showcase-quick" if given.quick else "showcase")
-    default = "chelsea" if given.quick else ",".join((*PHOTOGRAPHS, "town"))
+    default = ",".join(PICTURES[:1] if given.quick else PICTURES)
     names = [name for name in (given.pictures or default).split(",") if name]
     only = set((given.only or "").split(",")) - {""}
     changes = {**(QUICK if given.quick else {}), **({"size": str(given.size)} if given.size else {})}

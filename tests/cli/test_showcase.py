@@ -19,7 +19,6 @@ from places import ROOT
 sys.path.append(str(ROOT / "scripts"))
 import showcase
 
-from lanterna import open_picture
 from lanterna.errors import LanternaError
 from lanterna.surfaces.cli import main
 from lanterna.techniques.registry import all_techniques
@@ -48,7 +47,7 @@ def test_every_technique_and_preset_is_shown_and_new_ones_appear_by_themselves(m
     assert [cell.files["picture"] for cell in mist] == [("inputs/cat.png",), ("inputs/town.png",)]
     # Each painting is the style of a picture, and each picture has a style.
     pairs = [cell.shown for cell in cells if cell.technique.name == "instant"]
-    assert pairs == ["cat-strokes", "town-glass", "cat-own"]
+    assert pairs == [["cat", "strokes"], ["town", "glass"], ["cat", "own"]]
 
 
 def test_a_quick_showcase_makes_nothing_larger():
@@ -66,16 +65,17 @@ def test_a_quick_showcase_makes_nothing_larger():
 
 
 @pytest.fixture(scope="module")
-def made(real_shelf, tmp_path_factory):
-    """A quick showcase of a picture, a film, and a sheet that needs another technique's painting."""
-    assert real_shelf
+def made(session_home, tmp_path_factory):
+    """A quick showcase of a lesson, a film, and a sheet that needs another technique's painting."""
     folder = tmp_path_factory.mktemp("showcase")
-    assert run(folder) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LANTERNA_HOME", str(session_home))
+        assert run(folder) == 0
     return folder
 
 
 def run(folder, *more):
-    return showcase.main(["--quick", "--only", "kernels,grid,dream-film", "-o", str(folder), *more])
+    return showcase.main(["--quick", "--only", "learn-functions,grid,dream-film", "-o", str(folder), *more])
 
 
 def figures(folder):
@@ -110,26 +110,26 @@ def test_what_is_there_is_not_made_again_and_an_error_ends_nothing(made, monkeyp
 
     def failing(job, *rest):
         asked.append(job.technique.name)
-        if job.technique.name == "kernels":
-            raise LanternaError("no kernels <today>")
+        if job.technique.name == "learn-functions":
+            raise LanternaError("no sums <today>")
         return begin(job, *rest)
 
     monkeypatch.setattr(showcase.execute, "begin", failing)
     assert run(made) == 0
     assert asked == []
-    (made / figures(made)["kernels"]["file"]).unlink()
+    (made / figures(made)["learn-functions"]["file"]).unlink()
     (made / "grid_paint_several.png").unlink()
     assert run(made) == 1
-    assert asked == ["kernels", "grid"]
-    assert "kernels failed: no kernels <today>" in capsys.readouterr().err
-    assert '<p class="error" role="note">First kernels: no kernels &lt;today&gt;</p>' in (
+    assert asked == ["learn-functions", "grid"]
+    assert "learn-functions failed: no sums <today>" in capsys.readouterr().err
+    assert '<p class="error" role="note">A function made of functions: no sums &lt;today&gt;</p>' in (
         made / "index.html"
     ).read_text(encoding="utf-8")
     monkeypatch.undo()
     assert run(made) == 0  # what failed is tried again
     kept = {name for name, each in figures(made).items()
             if (made / each["file"]).stat().st_mtime_ns == stamps[name]}  # fmt: skip
-    assert kept == stamps.keys() - {"kernels", "grid_paint_several"}
+    assert kept == stamps.keys() - {"learn-functions", "grid_paint_several"}
     seconds = re.compile(r"\d+\.\d s")
     assert seconds.sub("", (made / "index.html").read_text(encoding="utf-8")) == seconds.sub("", page)
 
@@ -138,7 +138,7 @@ def test_what_is_there_is_not_made_again_and_an_error_ends_nothing(made, monkeyp
 def test_an_earlier_showcase_is_beside_it_in_the_browser(made, tmp_path, browser):
     new = tmp_path / "new"
     assert run(new, "--against", str(made), "--size", "128") == 0
-    assert figures(new)["kernels"]["before"]["same"]
+    assert figures(new)["learn-functions"]["before"]["same"]
     assert not figures(new)["dream-film_chelsea"]["before"]["same"]
     for width in (1280, 390):
         for scheme in ("dark", "light"):
@@ -153,7 +153,7 @@ def test_an_earlier_showcase_is_beside_it_in_the_browser(made, tmp_path, browser
     page.goto((new / "index.html").as_uri())
     count = page.locator("figure a:visible").count()
     page.get_by_label("only pictures that differ").check()
-    assert page.locator("figure a:visible").count() == count - 1  # the kernels are the same
+    assert page.locator("figure a:visible").count() == count - 1  # the lesson is the same
     links = page.locator("figure a:visible")
     links.first.focus()
     page.keyboard.press("Enter")
@@ -174,9 +174,12 @@ def test_a_folder_with_other_files_and_unknown_names_are_refused(tmp_path, capsy
         (["-o", str(tmp_path)], "expected a showcase"),
         (["-o", str(tmp_path / "new"), "--only", "dreams"], "no technique 'dreams': there are classify"),
         (["-o", str(tmp_path / "new"), "--against", str(tmp_path)], "expected a showcase"),
+        (["-o", str(tmp_path / "new"), "--paintings", str(tmp_path)], "has no pictures"),
+        (["-o", str(tmp_path / "new"), "--pictures", "chelsea,my/chelsea.jpg"], "two pictures are called"),
+        (["-o", str(tmp_path / "new"), "--pictures", "nobody.jpg"], "nobody.jpg"),
     ):
         assert showcase.main(words) == 2
         text = capsys.readouterr().err
         assert error in text
         assert text.count("\n") == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["letter.txt", "new"]
