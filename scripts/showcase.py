@@ -237,6 +237,12 @@ class Cell:
         return "_".join(filter(None, (self.technique.name, self.variant, self.preset, "-".join(self.shown))))
 
     @property
+    def about(self) -> dict[str, Any]:
+        """What it is, for its entry in the record."""
+        words = [word for word in (self.preset, self.variant, *self.shown) if word]
+        return {"technique": self.technique.name, "preset": self.preset, "words": words}
+
+    @property
     def sidecar(self) -> str:
         """The file next to its picture, for techniques that write one."""
         return f"{self.name}{self.technique.sidecar[1]}" if self.technique.sidecar else ""
@@ -291,8 +297,6 @@ def plan(pictures: Sequence[str], paintings: Sequence[str], changes: Mapping[str
         subjects = list(_subjects(technique, inputs, pairs, several, makers))
         presets: list[str | None] = [] if technique.default_preset else [None]
         presets += [] if once else technique.presets
-        if len(presets) > 1 and _has_defaults(technique):
-            presets = [name for name in presets if name]  # they are shown as a preset
         chooser = technique.output_setting
         variants = [{chooser: output} for output in technique.outputs] if chooser else [{}]
         for preset in presets:
@@ -307,14 +311,6 @@ def plan(pictures: Sequence[str], paintings: Sequence[str], changes: Mapping[str
                     if technique.sidecar and not once and (is_several or technique.sidecar[0] not in makers):
                         makers[technique.sidecar[0]] = cell
                     yield cell
-
-
-def _has_defaults(technique: Technique) -> bool:
-    """Return whether a preset has the default settings."""
-    default = technique.settings()
-    with suppress(UsageError):
-        return any(technique.settings.checked(each) == default for each in technique.presets.values())
-    return False
 
 
 def _subjects(
@@ -359,7 +355,7 @@ def _accepted(
         if name in technique.settings.model_fields and name not in chosen:
             with suppress(UsageError):  # below the range of this technique
                 now = getattr(technique.checked(preset, given, counts), name)
-                if not isinstance(now, int | float) or now > float(value):
+                if name == "size" if now is None else not isinstance(now, int | float) or now > float(value):
                     technique.checked(preset, {**given, name: value}, counts)
                     given[name] = value
     return given
@@ -389,15 +385,16 @@ def make(cell: Cell, folder: Path) -> dict[str, Any]:
     films_only = [result for result in results if result.film is not None]
     figures = [_save(cell, job, result, folder, len(results) > 1) for result in films_only or results]
     if not figures:  # the answer is in words
-        figures = [{"file": files[0], "command": _command(cell, None, "")} for files in cell.files.values()]
+        figures = [
+            {"file": files[0], "words": [], "command": _command(cell, None, "")}
+            for files in cell.files.values()
+        ]
     if technique.sidecar and not films:
         suffix, write = next(result.sidecar for result in results if result.sidecar)
         write(folder / f"{cell.name}{suffix}")
     execute.clean_up(job)
-    return {
-        "technique": technique.name, "preset": cell.preset, "shown": cell.shown, "seconds": round(seconds, 2),
-        "words": [*(result.words for result in results if result.words), *report.lines], "figures": figures,
-    }  # fmt: skip
+    answer = [*(result.words for result in results if result.words), *report.lines]
+    return {**cell.about, "seconds": round(seconds, 2), "answer": answer, "figures": figures}
 
 
 def _save(cell: Cell, job: execute.Job, result: Result, folder: Path, several: bool) -> dict[str, Any]:
@@ -405,6 +402,7 @@ def _save(cell: Cell, job: execute.Job, result: Result, folder: Path, several: b
     name = f"{cell.name}_{result.output}" if several and result.film is None else cell.name
     _, height, width = result.picture.shape
     figure: dict[str, Any] = {"file": f"{name}.png", "width": width, "height": height}
+    figure["words"] = [result.output] if several and result.film is None else []
     if result.film is None:
         execute.save_result(result, folder / figure["file"], recipe, force=True)
     else:
@@ -446,10 +444,7 @@ class Showcase:
             if not isinstance(error, LanternaError):
                 last = traceback.extract_tb(error.__traceback__)[-1]
                 text = f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}: {text}"
-            self.entries[cell.name] = {
-                "technique": cell.technique.name, "preset": cell.preset, "shown": cell.shown,
-                "error": text.partition("\n")[0],
-            }  # fmt: skip
+            self.entries[cell.name] = {**cell.about, "error": text.partition("\n")[0]}
         self._compare(cell.name)
         self.write()
         entry = self.entries[cell.name]
@@ -567,11 +562,10 @@ FILTER = '<label><input type="checkbox" id="changed"> only pictures that differ 
 
 def _figures(technique: Technique, entry: Mapping[str, Any]) -> str:
     """Return the figures of an entry, or one with its error."""
-    shown = " in the style of ".join(WORDS.get(name, name) for name in entry["shown"])
-    words = ", ".join(filter(None, (technique.title, entry["preset"], shown)))
+    words = [technique.title, *(WORDS.get(word, word) for word in entry["words"])]
     if "error" in entry:
-        return f'<p class="error" role="note">{escape(words)}: {escape(entry["error"])}</p>'
-    return "".join(_figure(entry, figure, words) for figure in entry["figures"])
+        return f'<p class="error" role="note">{escape(", ".join(words))}: {escape(entry["error"])}</p>'
+    return "".join(_figure(entry, each, ", ".join((*words, *each["words"]))) for each in entry["figures"])
 
 
 def _figure(entry: Mapping[str, Any], figure: Mapping[str, Any], words: str) -> str:
@@ -583,8 +577,8 @@ def _figure(entry: Mapping[str, Any], figure: Mapping[str, Any], words: str) -> 
     change = ""
     if before:
         change = ", the same as before" if before["same"] else f", before {before['seconds']:.1f} s"
-    title = ", ".join(filter(None, (entry["preset"], *entry["shown"])))
-    answer = "".join(f"<br>{escape(line)}" for line in entry["words"])
+    title = ", ".join((*entry["words"], *figure["words"]))
+    answer = "".join(f"<br>{escape(line)}" for line in entry["answer"])
     command = escape(figure["command"])
     return (
         f'<figure class="{"same" if before and before["same"] else ""}">'
