@@ -579,7 +579,7 @@ def _figure(entry: Mapping[str, Any], figure: Mapping[str, Any], words: str) -> 
         change = ", the same as before" if before["same"] else f", before {before['seconds']:.1f} s"
     title = ", ".join((*entry["words"], *figure["words"]))
     answer = "".join(f"<br>{escape(line)}" for line in entry["answer"])
-    command = escape(figure["command"])
+    command = " ".join(f"<span>{escape(word)}</span>" for word in figure["command"].split(" "))
     return (
         f'<figure class="{"same" if before and before["same"] else ""}">'
         f'<div class="{"pair" if before and not before["same"] else ""}">{pictures}</div>'

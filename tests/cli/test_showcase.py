@@ -91,7 +91,7 @@ def pixels(path):
 def test_each_picture_is_made_again_by_its_command(made, tmp_path, monkeypatch):
     monkeypatch.chdir(made)
     page = (made / "index.html").read_text(encoding="utf-8")
-    commands = [unescape(text) for text in re.findall("<code>(.*?)</code>", page)]
+    commands = [unescape(re.sub("<.*?>", "", text)) for text in re.findall("<code>(.*?)</code>", page)]
     assert commands == [figure["command"] for figure in figures(made).values()]
     assert len(commands) == 4
     for command in commands:
