@@ -533,9 +533,10 @@ def page(showcase: Showcase) -> str:
     failed = sum("error" in each for each in entries)
     made = sum(len(each.get("figures", ())) for each in entries)
     seconds = sum(each.get("seconds", 0) for each in entries)
+    took = f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
     left_out = [name for name in techniques if not any(each["technique"] == name for each in entries)]
     about = (
-        f"{made} pictures, made in {seconds / 60:.0f} minutes by Lanterna {lanterna.__version__} "
+        f"{made} pictures, made in {took} by Lanterna {lanterna.__version__} "
         f"with torch {torch.__version__} on {describe_machine(torch.device('cpu'))}"
         f"{f'; {failed} failed' if failed else ''}. Commands run in this folder."
     )
@@ -557,7 +558,10 @@ def page(showcase: Showcase) -> str:
     return text
 
 
-FILTER = '<label><input type="checkbox" id="changed"> only pictures that differ from the earlier ones</label>'
+FILTER = (
+    "<p>Earlier pictures that differ are on the right.</p>"
+    '<label><input type="checkbox" id="changed"> only pictures that differ</label>'
+)
 
 
 def _figures(technique: Technique, entry: Mapping[str, Any]) -> str:
