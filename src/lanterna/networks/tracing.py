@@ -107,7 +107,7 @@ def extract_layers(
 
     Errors: whatever `network` raises when it runs.
     """
-    network.eval().requires_grad_(False)
+    network.eval()
     for module in network.modules():
         if getattr(module, "inplace", False) is True:
             vars(module)["inplace"] = False  # in place it would overwrite the layer before
@@ -116,7 +116,8 @@ def extract_layers(
     parameter = next(network.parameters())
     noise = noise.to(parameter.device, parameter.dtype)
     with torch.no_grad():
-        recorded, expected = _record_outputs(module, noise)
+        recorded, expected = _record_outputs(module, noise)  # initialises lazy modules
+        network.requires_grad_(False)
         layers = _chain(module, noise)
         if layers and _is_equivalent(layers, noise, expected):
             return ForeignNetwork(name, spec, layers, note=note), tuple(expected.shape)

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from lanterna.errors import UsageError
 from lanterna.files import atomic_write, format_size, refuse_to_overwrite
 from lanterna.images import open_picture
-from lanterna.networks import class_index, open_network, shelf_items, to_input
+from lanterna.networks import class_index, note_on, open_network, shelf_items, to_input
 from lanterna.networks.digits import DIGIT_INPUT
 from lanterna.surfaces.cli.common import (
     Force,
@@ -111,7 +111,9 @@ def _choose_network(
         fetch_missing(*shelf_items(name), quiet=quiet)
         digits = name in ("conv", "dense")
         network = open_or_train(name, device="cpu", quiet=quiet) if digits else open_network(name)
-        if network.input_spec != DIGIT_INPUT:
+        if note := note_on(name, network):
+            say(note, quiet=quiet)
+        if not network.input_spec.is_of_digits:
             if digit is not None:
                 raise UsageError(f"--digit is for networks that read digits: {name} does not")
             return network, name, to_input(picture, network.input_spec)

@@ -187,7 +187,7 @@ def style(
             raise UsageError(
                 f"style: expected {len(styles)} {name}, one for each painting, got {len(values)}"
             )
-    network = network or open_network(settings.network, device=device)
+    network = network or open_network(settings.network, device=device, seed=settings.seed)
     content_layer, layer_weights = choose_layers(network, settings.content_layer, settings.style_layers)
     work = replicate_edges(optimize_for_inference(network, [content_layer, *layer_weights]))
     sizes = style_sizes(photo.shape[1], photo.shape[2], settings)

@@ -96,7 +96,7 @@ def style_frames(
     """
     settings = settings or StyleFilm()
     first = settings.as_base(Stylize)
-    network = network or open_network(settings.network, device=device)
+    network = network or open_network(settings.network, device=device, seed=settings.seed)
     content, layers = choose_layers(network, first.content_layer, first.style_layers)
     work = optimize_for_inference(network, [content, *layers])
     style(
