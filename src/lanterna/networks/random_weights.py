@@ -30,6 +30,10 @@ class RandomWeights(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._trained = False
         self._random: dict[int, StorageWeakRef] = {}  # a weak reference prevents reuse of its address
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # or torch's compiler is imported, which takes a second
+
     def __torch_dispatch__(
         self,
         func: Any,  # noqa: ANN401  (torch has no public type for it)

@@ -87,6 +87,8 @@ def _monitored_digits() -> Digits:
 def _train(job: Job) -> Work:
     job.fetch("mnist")
     settings: Train = job.settings
+    for name in settings.unused:
+        job.notify(f"{name} does nothing here: {settings.unused[name]}")
     team, snapshots = job.options.get("team", SINGLE_PROCESS), job.options.get("film")
     film = TrainingFilm(settings, snapshots, resume=job.resume) if snapshots and team.is_first else None
     extra_steps = film_steps(settings.steps) if snapshots else ()
