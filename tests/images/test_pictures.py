@@ -27,6 +27,7 @@ RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
     [
         ("PNG", {}, 0),
         ("TIFF", {}, 0),
+        ("BMP", {}, 0),
         ("TIFF", {"compression": "tiff_lzw"}, 0),
         ("WEBP", {"lossless": True}, 0),
         ("WEBP", {"quality": 95}, 8),

@@ -1,5 +1,6 @@
 """The pretrained networks against independent implementations, and foreign networks split into layers."""
 
+import copy
 import json
 import shutil
 import sys
@@ -239,6 +240,10 @@ NETS = """
     def needs(a, b, c=1): return Small()
     def raises(): raise ValueError("two\\nlines")
     def leaves(): raise SystemExit(5)
+    class Two(Small):
+        def forward(self, x, y): return super().forward(x)
+    class Several(Small):
+        def forward(self, x): return list(super().forward(x).values()) * 2
     def number(): return 5
     def empty(): return nn.Identity()
     def five_channels(): return nn.Conv2d(5, 1, 1)
@@ -310,6 +315,16 @@ def test_a_network_with_data_dependent_control_flow_is_recorded_while_it_runs():
     assert [*network.layers][-1] == RESULT
 
 
+def test_a_layer_that_fails_prints_nothing(capfd):
+    network = open_network("nets:residual")
+    copied = copy.deepcopy(network)
+    capfd.readouterr()
+    for each in (network, copied):
+        with pytest.raises(RuntimeError):
+            each.layers["blocks.0"](torch.zeros(1, 5, 8, 8))  # it has 4 channels
+    assert capfd.readouterr().err == ""
+
+
 def test_the_input_and_classes_of_a_foreign_network():
     assert open_network("nets:residual").classes == tuple(f"class {index}" for index in range(7))
     assert open_network("nets.py:thousand").classes[EGYPTIAN_CAT] == "Egyptian Mau"
@@ -333,6 +348,7 @@ def test_random_weights_are_untrained_and_chosen_by_the_seed():
     assert open_network("nets:like_torchvision").note == "untrained: its weights are random"
     assert torch.equal(weights("nets:lazy", 1), weights("nets:lazy", 1))
     assert open_network("nets:lazy").note == open_network("nets:like_torchvision").note
+    assert "several outputs, of which the first is used" in open_network("nets:Several").note
     for name in ("loaded", "assigned", "learned"):
         assert open_network(f"nets:{name}").note == "", name
 
@@ -347,6 +363,7 @@ def test_random_weights_are_untrained_and_chosen_by_the_seed():
         ("nets:needs", r"needs arguments \(a, b\)"),
         ("nets:raises", r"failed \(ValueError: two\)"),
         ("nets:leaves", r"failed \(SystemExit: 5\)"),
+        ("nets:Two", r"takes several inputs \(x, y\)"),
         ("nets:number", "returns int: expected a torch.nn.Module"),
         ("nets:empty", "has no weights"),
         ("nets:five_channels", "takes 5 channels"),

@@ -55,6 +55,10 @@ def _open(name: str) -> ForeignNetwork:
         network = function()
     if not isinstance(network, nn.Module):
         raise UsageError(f"{name} returns {type(network).__name__}: expected a torch.nn.Module")
+    if len(inputs := _required(network.forward)) > 1:
+        raise UsageError(
+            f"the network of {name} takes several inputs ({', '.join(inputs)}): expected one picture"
+        )
     if next(network.parameters(), None) is None:
         raise UsageError(f"the network of {name} has no weights: expected a network with parameters")
     note = "untrained: its weights are random" if random_weights.are_most_of(network) else ""
@@ -86,17 +90,21 @@ def _find(name: str) -> Callable[[], object]:
         raise UsageError(f"{name} returns no network: expected a function that returns a torch.nn.Module")
     function: Callable[[], object] = found
     with contextlib.suppress(ValueError):  # some functions written in C have no signature
-        needed = [
-            parameter.name
-            for parameter in inspect.signature(function).parameters.values()
-            if parameter.default is parameter.empty
-            and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        ]
-        if needed:
+        if needed := _required(function):
             raise UsageError(
                 f"{name} needs arguments ({', '.join(needed)}): write a function without any that calls it"
             )
     return function
+
+
+def _required(function: Callable[..., object]) -> list[str]:
+    """Return the names of the arguments that a function needs. Errors: `ValueError` without a signature."""
+    return [
+        parameter.name
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
 
 
 def _import(name: str) -> ModuleType:
