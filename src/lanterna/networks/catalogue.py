@@ -123,8 +123,8 @@ def open_network(
     """
     target = device if isinstance(device, torch.device) else choose_device(device)
     name = ALIASES.get(name, name)
-    key = (name, target, seed if runs_code(name) else 0)
-    return cached(key, lambda: _open(name, trust=trust, seed=seed).to(target))
+    version = seed if runs_code(name) else 0
+    return cached((name, target), lambda: _open(name, trust=trust, seed=seed).to(target), version)
 
 
 def _open(name: str, *, trust: bool, seed: int) -> Network:
