@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from cyclopts import Parameter
 
+from lanterna.devices import reuse_memory
 from lanterna.errors import UsageError
 from lanterna.files import atomic_write, format_size, refuse_to_overwrite
 from lanterna.images import open_picture
@@ -108,6 +109,7 @@ def look(
 def _write_pages(path: Path, network: "Network", image: "Tensor", *, quiet: bool, **options: Any) -> bool:  # noqa: ANN401
     """Write the page, then finer ones; return False if Ctrl-C stopped this after the first."""
     begun, written = time.perf_counter(), 0
+    reuse_memory()
     try:
         with progress("looking", quiet=quiet) as update:
             for page in look_pages(network, image, watch=update, **options):

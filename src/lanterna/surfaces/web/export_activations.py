@@ -34,6 +34,7 @@ MAX_MAP_SIDE = 64  # pixels along a side of the recorded maps: larger ones are a
 
 _MAX_GAP = 0.01  # of the answer: contributions with a smaller one add up
 _QUICK = 3.0  # seconds for all answers, before which one answer is not worth a page
+_MANY_VALUES = 2**23  # of all layers: of a network with more, the links of fewer maps are computed
 _MAX_VALUES = 2**27  # contributions and gradients of all answers in memory: 1 GB
 
 
@@ -68,7 +69,7 @@ def record(
             path_sets = _paths(network, image, chosen, steps, watch)
             seconds = (time.perf_counter() - begun) / len(chosen) * len(answers)
             if len(chosen) == len(answers) or seconds > _QUICK or not path_sets[0].exact:
-                yield _recording(network, image, activations, path_sets, logits)
+                yield _recording(network, image, activations, path_sets, logits, watch)
             if steps >= MAX_STEPS or all(map(_add_up, path_sets)):
                 break
             steps *= 2
@@ -100,6 +101,7 @@ def _recording(
     activations: Mapping[str, Tensor],
     path_sets: Sequence[Paths],
     logits: Tensor | None = None,
+    watch: Callable[[int, int], object] = lambda *_: None,
 ) -> tuple[dict[str, object], dict[str, Tensor]]:
     """Return the JSON and the arrays of a recording of these paths."""
     arrays: dict[str, Tensor] = {"picture": (image * 255).round().to(torch.uint8)}
@@ -115,6 +117,7 @@ def _recording(
     else:
         notes.append("it has no classes, so there is no answer to explain")
     columns, chosen_maps = [_input_column(image)], {}
+    values = sum(output.numel() for output in outputs.values())
     for name, output in outputs.items():
         column = _column(name, output, arrays)
         columns.append(column)
@@ -122,7 +125,7 @@ def _recording(
             contributions = torch.stack([each.contributions[name].float() for each in path_sets])  # (A, C, …)
             by_map = contributions.flatten(2).sum(2) if contributions.dim() > 2 else contributions
             arrays[f"contributions {name}"] = by_map
-            chosen_maps[name] = _strongest(by_map)
+            chosen_maps[name] = _strongest(by_map, MAX_MAPS if values < _MANY_VALUES else MAX_MAPS // 3)
             if contributions.dim() == 4:
                 arrays[f"heat {name}"] = _heat(contributions.sum(1))
     if path_sets:
@@ -132,7 +135,7 @@ def _recording(
         layer_inputs = {"input": as_batch(network, image)} | {
             name: activations[name][None] for name in outputs
         }
-        _add_links(network, path_sets, layer_inputs, chosen_maps, arrays, notes)
+        _add_links(network, path_sets, layer_inputs, chosen_maps, arrays, notes, watch)
     return {
         "classes": {each: network.classes[each] for each in answers},
         "answers": answers,
@@ -183,10 +186,10 @@ def _column(name: str, output: Tensor, arrays: dict[str, Tensor]) -> dict[str, o
     }  # fmt: skip
 
 
-def _strongest(contributions: Tensor) -> list[int]:
+def _strongest(contributions: Tensor, count: int) -> list[int]:
     """Return the maps that are among the strongest for any answer, or for any answer against the first."""
     both = torch.cat([contributions, contributions[0] - contributions[1:]])
-    chosen = both.abs().topk(min(MAX_MAPS, contributions.shape[1]), dim=1).indices
+    chosen = both.abs().topk(min(count, contributions.shape[1]), dim=1).indices
     return sorted(set(chosen.flatten().tolist()))
 
 
@@ -207,6 +210,7 @@ def _add_links(
     chosen_maps: dict[str, list[int]],
     arrays: dict[str, Tensor],
     notes: list[str],
+    watch: Callable[[int, int], object],
 ) -> None:
     """Add the links between the chosen maps of neighbouring layers, `(A, to, from)`, up to the answers.
 
@@ -214,7 +218,9 @@ def _add_links(
     """
     layers = list(network.layers)
     order = ["input", *layers]
-    for source, target in zip(layer_inputs, [*list(layer_inputs)[1:], layers[-1]], strict=True):
+    pairs = zip(layer_inputs, [*list(layer_inputs)[1:], layers[-1]], strict=True)
+    for number, (source, target) in enumerate(pairs, start=1):
+        watch(number, len(layer_inputs))
         if order.index(target) != order.index(source) + 1:
             continue  # a layer in between is not shown
         try:
