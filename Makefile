@@ -5,6 +5,7 @@
 # make check   lint and types      make bench   the benchmarks; QUICK=--quick for small ones
 # make lock    update locked/ to the newest compatible versions
 # make newest  run the tests with the newest versions, unlocked
+# make networks-of-others  try networks of torchvision and timm; writes docs/others.md
 PYTHON ?= python3
 VENV = .venv
 BIN = $(VENV)/bin
@@ -14,7 +15,7 @@ ITSELF = $(INSTALL) --constraint constraints.txt --no-build-isolation --editable
 
 unexport PYTHONDONTWRITEBYTECODE  # tests start Python a hundred times: cache the bytecode
 
-.PHONY: tour studio docs test quick check bench lock newest
+.PHONY: tour studio docs test quick check bench lock newest networks-of-others
 tour: $(VENV)/installed
 	@$(BIN)/lanterna tour
 
@@ -68,6 +69,12 @@ newest:
 	$(PYTHON) -m venv --clear build/newest
 	$(MAKE) VENV=build/newest INSTALL="build/newest/bin/python -m pip install --quiet --upgrade" \
 		LOCKED=true ITSELF='$$(INSTALL) --editable' test  # no `check`: types are checked with locked versions
+
+OTHERS = build/others
+networks-of-others:
+	$(PYTHON) -m venv $(OTHERS)
+	$(OTHERS)/bin/python -m pip install --quiet --editable . torchvision timm
+	OMP_NUM_THREADS=1 $(OTHERS)/bin/python scripts/networks_of_others.py
 
 $(VENV)/installed: pyproject.toml constraints.txt locked/core.txt
 	@echo "installing Lanterna into $(VENV) (torch is large: this takes some minutes)"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lanterna.images import Recipe, open_picture, read_recipe, save_picture
     from lanterna.images.folders import gather
     from lanterna.lessons.exercises import check
-    from lanterna.networks import Network, open_network
+    from lanterna.networks import InputSpec, Network, open_network
     from lanterna.probes.look import Look, look
     from lanterna.probes.paths import Paths, paths
     from lanterna.surfaces import notebook
@@ -54,7 +54,7 @@ _EXPORTS = {
     "lanterna.images": ("Recipe", "open_picture", "read_recipe", "save_picture"),
     "lanterna.lessons.exercises": ("check",),
     "lanterna.images.folders": ("gather",),
-    "lanterna.networks": ("Network", "open_network"),
+    "lanterna.networks": ("InputSpec", "Network", "open_network"),
     "lanterna.probes.look": ("Look", "look"),
     "lanterna.probes.paths": ("Paths", "paths"),
     "lanterna.techniques.classify.algorithm": ("Classify", "classify"),
@@ -80,6 +80,7 @@ __all__ = [
     "Dream",
     "Feature",
     "Frame",
+    "InputSpec",
     "Instant",
     "LanternaError",
     "Look",

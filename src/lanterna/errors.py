@@ -59,8 +59,13 @@ def describe_invalid(error: Mapping[str, Any]) -> str:
 
 
 def one_line(text: str) -> str:
-    """Join a text into one line and escape unprintable characters."""
-    return escape(" ".join(text.split()))
+    """Join a text into one line and escape unprintable characters; spaces in a file's name stay."""
+    return escape(join_lines(text))
+
+
+def join_lines(text: str) -> str:
+    """Join the lines of a text, without the spaces around them."""
+    return " ".join(line.strip() for line in text.splitlines()).strip()
 
 
 def escape(text: str) -> str:

@@ -345,3 +345,29 @@ def test_errors_are_one_line(words, message, here, capsys):
 def test_nothing_to_resume_is_missing(capsys):
     assert dream("cat.png", *SMALL, "--checkpoint", "gone.pt", "--resume") == 3
     assert "gone.pt" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("trained")
+def test_sheets_of_a_network_without_positions(tmp_path, capsys):
+    picture = torch.rand(3, 28, 28, generator=torch.Generator().manual_seed(0))
+    save_picture(picture, tmp_path / "noise.png")
+    words = ["dream", str(tmp_path / "noise.png"), "--network", "dense", *FEW, "--json"]
+    assert main([*words, "--sheet", "layers", "-o", str(tmp_path / "layers.png")]) == 0
+    cells = json.loads(capsys.readouterr().out)["sheet"]
+    assert [cell["label"] for cell in cells] == ["hidden1", "relu1", "output"]
+    assert main([*words, "--sheet", "channels", "--layer", "output", "-o", str(tmp_path / "units.png")]) == 0
+    assert len(json.loads(capsys.readouterr().out)["sheet"]) == 10
+    assert main([*words, "--sheet", "presets", "-o", str(tmp_path / "presets.png")]) == 2
+    assert "leave --network dense out" in capsys.readouterr().err
+
+
+def test_rerunning_a_film_names_its_command_whatever_the_output(tmp_path, capsys):
+    film, picture = tmp_path / "two  spaces.webp", tmp_path / "a  b.png"
+    save_picture(torch.rand(3, 32, 32), picture)
+    words = ["--size", "32", "--steps", "1", "--octaves", "1", "--frames", "2"]
+    assert main(["dream", str(picture), *words, "--film", str(film)]) == 0
+    assert main(["rerun", str(film), "-o", str(tmp_path / "again.mp4")]) == 2
+    error = capsys.readouterr().err
+    assert "only its command makes this film again: lanterna dream" in error
+    assert "a  b.png" in error
+    assert "again.mp4" in error

@@ -6,17 +6,20 @@ import time
 
 import pytest
 import torch
+from torch import nn
 
 from browsing import TIMEOUT_MS
 from lanterna import shelf
 from lanterna.errors import UsageError
 from lanterna.images import open_picture, save_picture
 from lanterna.images.digits import mnist
-from lanterna.networks import open_network, to_input
+from lanterna.networks import InputSpec, open_network, to_input
 from lanterna.networks.digits import conv, dense
+from lanterna.networks.tracing import extract_layers
 from lanterna.networks.trained import open_trained
 from lanterna.probes import heat, links, paths
 from lanterna.surfaces.cli import main
+from lanterna.surfaces.web.export_activations import record
 from lanterna.surfaces.web.look_page import look_page
 
 DIGITS = 100
@@ -472,3 +475,44 @@ def test_the_command(images, tmp_path, monkeypatch, capsys):
 def test_an_answer_that_is_not_there(photograph):
     with pytest.raises(UsageError, match="1000"):
         look_page(*photograph, name="efficientnet-lite0", title="cat", answer=1000)
+
+
+def test_a_network_that_is_not_linear_is_recorded_with_one_answer_first_and_then_finer():
+    torch.manual_seed(5)
+    spec = InputSpec(3, 32, (0.5,) * 3, (0.2,) * 3)
+    module = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.GELU(), nn.Flatten(), nn.Linear(900, 7))
+    with torch.no_grad():
+        module[0].weight.mul_(4)  # far from linear
+    network, _ = extract_layers("smooth", module, spec)
+    network.classes = tuple("abcdefg")
+    progress = []
+    image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(1))
+    recordings = list(record(network, image, watch=lambda *done: progress.append(done)))
+    assert [len(each["answers"]) for each, _ in recordings][:: len(recordings) - 1] == [1, 7]
+    assert not any(each["exact"] for each, _ in recordings)
+    gaps = []
+    for each, arrays in recordings:
+        values, offsets = torch.tensor(each["values"]), torch.tensor(each["offsets"]["input"])
+        sums = arrays["contributions input"].sum(1)
+        gaps.append(float(((sums + offsets - values).abs() / (values - offsets).abs()).max()))
+    assert gaps[0] > gaps[-1]
+    assert gaps[-1] <= 0.011
+    assert all(0 < done <= total for done, total in progress)
+    (first, _), *_ = record(network, image, answer=5, against=2)
+    assert first["answers"] == [5, 2]
+
+
+def test_stopped_it_keeps_the_last_page(tmp_path, monkeypatch, capsys):
+    def pages(*_, **__):
+        yield "one answer"
+        yield "more answers"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lanterna.surfaces.cli.look.look_pages", pages)
+    save_picture(torch.rand(3, 28, 28), tmp_path / "one.png")
+    path = tmp_path / "page.html"
+    assert (
+        main(["look", str(tmp_path / "one.png"), "--network", "efficientnet-lite0", "-o", str(path)]) == 130
+    )
+    assert path.read_text() == "more answers"
+    assert "stopped: the page is the last one that was finished" in capsys.readouterr().err

@@ -27,6 +27,7 @@ RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
     [
         ("PNG", {}, 0),
         ("TIFF", {}, 0),
+        ("BMP", {}, 0),
         ("TIFF", {"compression": "tiff_lzw"}, 0),
         ("WEBP", {"lossless": True}, 0),
         ("WEBP", {"quality": 95}, 8),
@@ -368,5 +369,5 @@ def test_heic_is_opened_if_pillow_heif_is_installed():
 def test_the_error_for_heic_names_the_missing_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     data = struct.pack(">I", 24) + b"ftypheic" + bytes(4) + b"mif1heic" + bytes(200)
-    with pytest.raises(UsageError, match="pillow-heif"):
+    with pytest.raises(UsageError, match=r"lanterna\[heic\]"):
         open_picture(data)

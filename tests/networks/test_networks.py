@@ -1,6 +1,8 @@
 """The pretrained networks against independent implementations, and foreign networks split into layers."""
 
+import copy
 import json
+import shutil
 import sys
 import textwrap
 from itertools import pairwise
@@ -237,9 +239,27 @@ NETS = """
         }
         return network
 
+    def loaded(assign=False):
+        network = nn.Sequential(nn.Flatten(), nn.Linear(784, 5))
+        state = {"1.weight": torch.ones(5, 784), "1.bias": torch.ones(5)}
+        network.load_state_dict(state, assign=assign)
+        return network
+    def assigned(): return loaded(True)
+    def learned():
+        network = nn.Sequential(nn.Flatten(), nn.Linear(784, 5))
+        network(torch.rand(2, 1, 28, 28)).sum().backward()
+        torch.optim.Adam(network.parameters()).step()
+        return network
+
+    def lazy(): return nn.Sequential(nn.Flatten(), nn.LazyLinear(5))
+
     def needs(a, b, c=1): return Small()
     def raises(): raise ValueError("two\\nlines")
     def leaves(): raise SystemExit(5)
+    class Two(Small):
+        def forward(self, x, y): return super().forward(x)
+    class Several(Small):
+        def forward(self, x): return list(super().forward(x).values()) * 2
     def number(): return 5
     def empty(): return nn.Identity()
     def five_channels(): return nn.Conv2d(5, 1, 1)
@@ -311,6 +331,16 @@ def test_a_network_with_data_dependent_control_flow_is_recorded_while_it_runs():
     assert [*network.layers][-1] == RESULT
 
 
+def test_a_layer_that_fails_prints_nothing(capfd):
+    network = open_network("nets:residual")
+    copied = copy.deepcopy(network)
+    capfd.readouterr()
+    for each in (network, copied):
+        with pytest.raises(RuntimeError):
+            each.layers["blocks.0"](torch.zeros(1, 5, 8, 8))  # it has 4 channels
+    assert capfd.readouterr().err == ""
+
+
 def test_the_input_and_classes_of_a_foreign_network():
     assert open_network("nets:residual").classes == tuple(f"class {index}" for index in range(7))
     assert open_network("nets.py:thousand").classes[EGYPTIAN_CAT] == "Egyptian Mau"
@@ -320,7 +350,23 @@ def test_the_input_and_classes_of_a_foreign_network():
     assert open_network("nets:residual").input_spec.size == 224
     timm = open_network("nets:like_timm").input_spec
     assert timm == InputSpec(3, 64, (0.1, 0.2, 0.3), (1.0, 2.0, 3.0), crop=0.9)
-    assert "weights=None" in open_network("nets:like_torchvision").note
+
+
+def test_random_weights_are_untrained_and_chosen_by_the_seed():
+    def weights(name, seed=0):
+        return torch.cat([weight.flatten() for weight in open_network(name, seed=seed).parameters()])
+
+    before = torch.get_rng_state()
+    first = weights("nets:like_torchvision", 1)
+    assert torch.equal(first, weights("nets:like_torchvision", 1))
+    assert not torch.equal(first, weights("nets:like_torchvision", 2))
+    assert torch.equal(before, torch.get_rng_state())
+    assert open_network("nets:like_torchvision").note == "untrained: its weights are random"
+    assert torch.equal(weights("nets:lazy", 1), weights("nets:lazy", 1))
+    assert open_network("nets:lazy").note == open_network("nets:like_torchvision").note
+    assert "several outputs, of which the first is used" in open_network("nets:Several").note
+    for name in ("loaded", "assigned", "learned"):
+        assert open_network(f"nets:{name}").note == "", name
 
 
 @pytest.mark.parametrize(
@@ -333,6 +379,7 @@ def test_the_input_and_classes_of_a_foreign_network():
         ("nets:needs", r"needs arguments \(a, b\)"),
         ("nets:raises", r"failed \(ValueError: two\)"),
         ("nets:leaves", r"failed \(SystemExit: 5\)"),
+        ("nets:Two", r"takes several inputs \(x, y\)"),
         ("nets:number", "returns int: expected a torch.nn.Module"),
         ("nets:empty", "has no weights"),
         ("nets:five_channels", "takes 5 channels"),
@@ -407,7 +454,7 @@ def test_the_lists_of_networks_and_layers_are_printed(capsys):
     assert main(["networks", "nets:residual"]) == 0
     captured = capsys.readouterr()
     assert "blocks.1" in captured.out
-    assert "cannot check whether its weights are trained" in captured.err
+    assert captured.err.endswith("nets:residual: untrained: its weights are random\n")
     assert main(["networks", "nets:needs"]) == 2
 
 
@@ -427,5 +474,15 @@ def test_a_folder_is_a_network_only_when_given_as_a_path(tmp_path, empty_home, m
         assert main([*verb, "-o", "./dense"]) == 2
         assert "dense has other files in it: -o gives another folder" in capsys.readouterr().err
     assert (tmp_path / "dense" / "confusion.png").read_bytes() == b"my picture"
+    assert trained_folder("mine.net") == Path("mine.net")  # a suffix makes it a path
     with pytest.raises(UsageError, match=r"there is no network 'mine'.*for the folder, write \./mine"):
         open_network("mine")
+
+
+def test_a_name_with_two_meanings_is_the_networks(trained, tmp_path, capsys):
+    shutil.copytree(trained / "networks" / "conv", tmp_path / "conv")
+    save_picture(torch.zeros(3, 28, 28), tmp_path / "digit.png")
+    assert main(["classify", "digit.png", "--network", "conv", "--json"]) == 0
+    assert capsys.readouterr().err.count("for the one in the folder here, write ./conv") == 1
+    assert main(["classify", "digit.png", "--network", "./conv", "--json"]) == 0
+    assert "folder here" not in capsys.readouterr().err

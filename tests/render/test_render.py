@@ -293,6 +293,15 @@ def test_what_needs_no_picture_is_swept_too(tmp_path, monkeypatch, capsys):
     assert "random cannot be read" in capsys.readouterr().err
 
 
+def test_every_picture_has_a_name_of_its_own(tmp_path):
+    for name in ("a.jpg", "a.png", "a-jpg.png", "A.webp", "b.b.png", "b-b.png", "c.png"):
+        (tmp_path / name).touch()
+    names = open_source(tmp_path).names
+    assert sorted(names) == ["A-webp", "a-jpg", "a-jpg-2", "a-png", "b-b", "b.b", "c"]
+    swept = variations(Dream(), [Sweep.parse("step_size=1.0000001,1.0000002")])
+    assert [each.suffix for each in swept] == ["-step_size-1", "-step_size-1-2"]
+
+
 def test_sweeps_are_read_and_checked():
     assert Sweep.parse("step_size=0.5:2:4").values == (0.5, 1.0, 1.5, 2.0)
     assert Sweep.parse("seed=0:9:10").values == tuple(range(10))

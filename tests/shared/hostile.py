@@ -117,7 +117,6 @@ def _false_content():
         "script.png": b"#!/bin/sh\nexit 1\n",
         "pickle.png": b"\x80\x04cos\nsystem\n(S'true'\ntR.",
         "settings.png": b'{"verb": "read"}',
-        "bitmap.png": encoded(other, "BMP"),
         "portable.png": encoded(other, "PPM"),
         "icon.png": encoded(other, "ICO"),
         "later.jpg": encoded(other, "JPEG2000"),

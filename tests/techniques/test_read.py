@@ -224,3 +224,29 @@ def test_without_a_network_it_trains_one_first(network, monkeypatch: pytest.Monk
     data, _ = pages.simulate(pages.PLAIN, *digits_to_write(), SEED - 2)
     assert len(read(data, Read())) > 5
     assert opened == ["conv"]
+
+
+@pytest.mark.usefixtures("network")
+def test_a_network_of_ones_own_reads_like_any_other(tmp_path, monkeypatch, capsys):
+    (tmp_path / "mynet.py").write_text(
+        "import lanterna\nfrom torch import nn\n"
+        "class Scaled(nn.Module):\n"
+        "    input_spec = lanterna.InputSpec(1, 28, (0.5,), (2.0,))\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.conv = lanterna.open_network('conv')\n"
+        "    def forward(self, x):\n"
+        "        return self.conv(2 * x + 0.5)\n"
+        "def photographs():\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 224 * 224, 7))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    data, _ = pages.simulate(pages.PLAIN, *digits_to_write(), SEED)
+    (tmp_path / "page.png").write_bytes(data)
+    answers = []
+    for name in ("conv", "mynet.py:Scaled"):
+        assert main(["read", "page.png", "--network", name, "-q"]) == 0
+        answers.append(capsys.readouterr().out)
+    assert answers[0] == answers[1] != ""
+    assert main(["read", "page.png", "--network", "mynet.py:photographs"]) == 2
+    assert "1 × 28 × 28 pixels and 10 classes, this one has" in capsys.readouterr().err

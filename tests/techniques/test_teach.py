@@ -477,6 +477,7 @@ def write_folders(path, **counts):
         ({"a": 2}, [], 2, "has one class, 'a'"),
         ({"a": 2, "b": 1}, [], 2, "'b' has one usable picture"),
         ({"a": 2, "b": 0}, [], 2, "'b' has no usable pictures"),
+        ({"a": 2, "b": 1, "c": 0}, [], 2, "'b' has one usable picture"),
         ({"Moss": 2, "moss": 2}, [], 2, "would be one class"),
         ({"moss": 2, "a*2": 2}, [], 2, "cannot name a class"),
         ({"moss": 2, "a\nb": 2}, [], 2, "cannot name a class"),
@@ -500,6 +501,30 @@ def test_bad_input_is_reported_in_one_line(
     assert captured.out == ""
     assert message in captured.err
     assert len(captured.err.splitlines()) == 1
+
+
+def test_what_systems_add_is_passed_over_and_what_is_left_out_is_named(tmp_path):
+    path = write_folders(tmp_path / "given", a=2, b=2, empty=0)
+    for name in (
+        "__MACOSX/a/0.png",
+        "a/__MACOSX/0.png",
+        "a/._0.png",
+        "a/.DS_Store",
+        "a/Thumbs.db",
+        "b/IMG.DNG",
+    ):
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(b"no picture")
+    for name in ("a/x.jfif", "a/x.BMP", "b/x.heic"):
+        (path / name).touch()
+    found = gather(path)
+    assert found.classes == ("a", "b")
+    assert [*found.files] == [
+        str(Path(name))
+        for name in ("a/0.png", "a/1.png", "a/x.BMP", "a/x.jfif", "b/0.png", "b/1.png", "b/x.heic")
+    ]
+    assert found.empty == ("empty",)
+    assert found.unread == "left out: IMG.DNG: save as PNG or JPEG first"
 
 
 def test_unreadable_classes_and_folders_are_reported(tmp_path, capsys):

@@ -394,6 +394,12 @@ def test_a_network_cannot_take_a_name_that_opens_another(
     assert not (home / "networks" / name).exists()
 
 
+def test_settings_that_do_nothing_are_named():
+    assert not Train().unused
+    assert not Train(channels=(4,), optimiser="sgd", momentum=0.5).unused
+    assert list(Train(network="dense", channels=(4,), momentum=0.5).unused) == ["channels", "momentum"]
+
+
 def test_digits_are_mnist():
     test = mnist("test")
     assert isinstance(test, Digits)

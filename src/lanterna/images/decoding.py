@@ -20,7 +20,7 @@ from lanterna.errors import LanternaError, UsageError
 from lanterna.files import open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from PIL.ImageFile import ImageFile
 
@@ -41,11 +41,20 @@ SCANNED_LIMIT = 12 * PIXEL_LIMIT
 BYTE_LIMIT = 2**31
 """The maximum size of a file in bytes: 200 million pixels of 16-bit RGBA, uncompressed, are 1.6 GB."""
 
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF")
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".gif", ".heic"}
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP")
+SUFFIXES = {
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".tif", ".tiff", ".gif", ".bmp"),
+    *(".heic", ".heif"),
+}
 """The suffixes of files in a folder that are taken for pictures; a file's content determines its format."""
 
-_NAMES = "PNG, JPEG, WebP, AVIF, TIFF, GIF or HEIC"
+UNREAD = {
+    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2", ".psd", ".xcf", ".jp2", ".jxl"),
+    *(".svg", ".eps", ".pdf", ".tga", ".ico", ".hdr", ".exr"),
+}
+"""The suffixes of pictures that are not read, and named when a folder has some."""
+
+_NAMES = "PNG, JPEG, WebP, AVIF, TIFF, GIF, BMP or HEIC"
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 # A JPEG's markers that have a length, and its end; decoders skip any other byte that follows FF in a scan.
 _JPEG_MARKER, _SCAN, _END = re.compile(rb"\xff([\xc0-\xcf\xd9-\xef\xfe])"), 0xDA, 0xD9
@@ -63,6 +72,29 @@ def source_name(source: Source) -> str:
     if isinstance(source, (str, Path)):
         return str(source)
     return "standard input" if getattr(source, "name", "") == "<stdin>" else "the picture"
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file or folder is one that systems add for themselves: `.DS_Store`, `__MACOSX`."""
+    return name.startswith(".") or name in ("__MACOSX", "Thumbs.db")
+
+
+def is_picture_name(name: str) -> bool:
+    """Return whether a file in a folder is taken for a picture, by its name."""
+    return not is_hidden(name) and _suffix(name) in SUFFIXES
+
+
+def describe_unread(names: Iterable[str]) -> str:
+    """Describe the pictures among the names that cannot be read; empty if there are none."""
+    unread = sorted(name for name in names if not is_hidden(name) and _suffix(name) in UNREAD)
+    if not unread:
+        return ""
+    more = f" and {len(unread) - 3} more" if len(unread) > 3 else ""
+    return f"left out: {', '.join(unread[:3])}{more}: save as PNG or JPEG first"
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122  (a folder may have a million)
 
 
 def is_folder(path: Path) -> bool:
@@ -227,7 +259,7 @@ def _formats(file: BinaryIO, name: str) -> tuple[str, ...]:
     except ImportError as error:
         if start[8:12] in (b"mif1", b"msf1"):  # these two may as well be AVIF
             return FORMATS
-        raise UsageError(f"{name} is HEIC, which needs one more package: pip install pillow-heif") from error
+        raise UsageError(f"{name} is HEIC, which needs a package: pip install 'lanterna[heic]'") from error
     return (*FORMATS, "HEIF")
 
 

@@ -18,8 +18,10 @@ from lanterna.images.colour import flatten_alpha, to_srgb, to_standard_mode, to_
 from lanterna.images.decoding import (
     PIXEL_LIMIT,
     check_size,
+    describe_unread,
     guarded,
     is_folder,
+    is_picture_name,
     open_image_unguarded,
     regular_file,
 )
@@ -42,7 +44,6 @@ DEFAULT_FPS = 25.0
 
 _FILMS = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".gif")
 _EXPECTED = "an MP4, MOV, WebM, MKV, animated WebP, AVIF, GIF or PNG, or a folder of pictures"
-_PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".gif", ".heic", ".heif"}
 # FFmpeg reads hundreds of formats, some of which are lists of other files to open. These are videos.
 _CODECS = {"h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "mpeg4", "mjpeg", "prores", "dnxhd", "ffv1"}
 _STARTS_OF_MOV = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
@@ -165,12 +166,13 @@ def pictures_in(folder: Path) -> list[Path]:
     Errors: `UsageError` if the folder cannot be read or has no pictures.
     """
     try:
-        paths = [path for path in folder.iterdir() if path.suffix.lower() in _PICTURES]
+        names = [path.name for path in folder.iterdir()]
     except OSError as error:
         raise UsageError(f"{folder} cannot be read: {error.strerror}") from error
-    pictures = sorted((path for path in paths if not path.name.startswith(".")), key=_natural_key)
+    pictures = sorted((folder / name for name in names if is_picture_name(name)), key=_natural_key)
     if not pictures:
-        raise UsageError(f"{folder} has no pictures in it: give {_EXPECTED}")
+        unread = describe_unread(names)
+        raise UsageError(f"{folder} has no pictures in it: {unread or f'give {_EXPECTED}'}")
     return pictures
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 import torch
 
 from lanterna.errors import UsageError
-from lanterna.images.decoding import SUFFIXES, is_folder
+from lanterna.images.decoding import describe_unread, is_folder, is_hidden, is_picture_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,7 +31,8 @@ class PictureFolder:
     """The pictures of a folder by class.
 
     `files` are their paths relative to `folder`, sorted by class and name; `labels` int16 `(N,)` are their
-    classes. `loose` is the number of pictures outside the subfolders, which belong to no class.
+    classes. `loose` is the number of pictures outside the subfolders, which belong to no class, `empty` are
+    the subfolders without pictures, and `unread` describes pictures of formats that cannot be read.
     """
 
     folder: Path
@@ -39,6 +40,8 @@ class PictureFolder:
     files: Sequence[str]
     labels: Tensor
     loose: int = 0
+    empty: tuple[str, ...] = ()
+    unread: str = ""
 
     def path(self, index: int) -> Path:
         """Return a picture's path."""
@@ -48,15 +51,17 @@ class PictureFolder:
 def gather(folder: str | Path) -> PictureFolder:
     """Find the pictures in the subfolders of `folder`, at any depth; hidden files are skipped.
 
+    Subfolders without pictures are left out, if two others have some.
+
     Errors: `UsageError` if it is no folder or cannot be read, if there are fewer than two classes, if a class
-    has fewer than two pictures, or if its name is not usable.
+    has only one picture, or if its name is not usable.
     """
     folder = Path(folder)
     if not is_folder(folder):
         raise UsageError(f"{folder} is not a folder: expected a folder with a subfolder for each class")
     entries = _list_folder(folder)
     names = [entry.name for entry in entries if entry.is_dir()]
-    loose = sum(_is_picture(entry.name) for entry in entries if not entry.is_dir())
+    loose = sum(is_picture_name(entry.name) for entry in entries if not entry.is_dir())
     if not names:
         contents = f"{loose} pictures and no subfolders" if loose else "no subfolders"
         raise UsageError(
@@ -68,14 +73,19 @@ def gather(folder: str | Path) -> PictureFolder:
         raise UsageError(f"{folder} has {len(names):,} subfolders: expected at most {MAX_CLASSES:,} classes")
     _check_names(names)
     files: list[str] = []
+    unread: list[str] = []
     counts = []
     for name in names:
         before = len(files)
-        files += _pictures(folder, name)
+        files += _pictures(folder, name, unread)
         counts.append(len(files) - before)
+    empty = [name for name, count in zip(names, counts, strict=True) if not count]
+    if len(names) - len(empty) >= 2:
+        names = [name for name in names if name not in empty]
+        counts = [count for count in counts if count]
     check_counts(names, counts)
     labels = torch.repeat_interleave(torch.arange(len(names), dtype=torch.int16), torch.tensor(counts))
-    return PictureFolder(folder, tuple(names), files, labels, loose)
+    return PictureFolder(folder, tuple(names), files, labels, loose, tuple(empty), describe_unread(unread))
 
 
 def check_counts(names: Sequence[str], counts: Sequence[int]) -> None:
@@ -110,23 +120,23 @@ def _check_names(names: Sequence[str]) -> None:
         seen[plain] = name
 
 
-def _pictures(folder: Path, name: str) -> Iterator[str]:
-    """Yield the paths of a class's pictures relative to `folder`, in order."""
+def _pictures(folder: Path, name: str, others: list[str]) -> Iterator[str]:
+    """Yield the paths of a class's pictures relative to `folder`, in order; append others to `others`."""
     for parent, folders, files in os.walk(folder / name, onerror=_raise_usage_error):
-        folders[:] = sorted(child for child in folders if not child.startswith("."))
+        folders[:] = sorted(child for child in folders if not is_hidden(child))
         relative = os.path.relpath(parent, folder)
-        yield from (os.path.join(relative, file) for file in sorted(files) if _is_picture(file))  # noqa: PTH118
-
-
-def _is_picture(name: str) -> bool:
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122
+        for file in sorted(files):
+            if is_picture_name(file):
+                yield os.path.join(relative, file)  # noqa: PTH118
+            else:
+                others.append(file)
 
 
 def _list_folder(folder: Path) -> list[os.DirEntry[str]]:
     """Return a folder's entries sorted by name, without hidden ones."""
     try:
         with os.scandir(folder) as entries:
-            return sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
+            return sorted((e for e in entries if not is_hidden(e.name)), key=lambda e: e.name)
     except OSError as error:
         _raise_usage_error(error)
 

@@ -1,4 +1,8 @@
-"""Segmentation of ink into possible digits: strokes grouped, sorted into rows, in reading order."""
+"""Find possible digits in ink: connected pieces, joined where a digit is broken, and sorted into rows.
+
+Whether a segment is one digit, or several that touch, is for the network to decide: `find_cuts` proposes
+where to cut, `merge_segments` undoes a cut.
+"""
 
 from __future__ import annotations
 

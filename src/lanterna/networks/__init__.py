@@ -6,6 +6,7 @@ from lanterna.networks.catalogue import (
     Listing,
     layers,
     networks,
+    note_on,
     open_network,
     shelf_items,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "class_index",
     "layers",
     "networks",
+    "note_on",
     "open_network",
     "shelf_items",
     "to_input",

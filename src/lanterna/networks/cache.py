@@ -26,11 +26,12 @@ def cache_networks() -> Iterator[None]:
         _cache = previous
 
 
-def cached(key: Hashable, open_it: Callable[[], _Opened]) -> _Opened:
-    """Return the cached object for `key`; open it first if it is not cached."""
+def cached(key: Hashable, open_it: Callable[[], _Opened], version: int = 0) -> _Opened:
+    """Return the cached object for `key`; open it first if it is not cached, or only another version is."""
     if _cache is None:
         return open_it()
-    if key not in _cache:
-        _cache[key] = open_it()
-    found: _Opened = _cache[key]
+    if key not in _cache or _cache[key][0] != version:
+        _cache.pop(key, None)  # not both in memory
+        _cache[key] = version, open_it()
+    found: _Opened = _cache[key][1]
     return found

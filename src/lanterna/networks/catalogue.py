@@ -17,11 +17,11 @@ from lanterna.documents import runs_code
 from lanterna.errors import LanternaError, UsageError
 from lanterna.networks.cache import cached
 from lanterna.networks.classes import imagenet_classes
-from lanterna.networks.digits import DIGIT_INPUT
 from lanterna.networks.efficientnet import SCALES, efficientnet
 from lanterna.networks.foreign import open_foreign
 from lanterna.networks.taught import describe_classes
-from lanterna.networks.trained import is_trained, open_trained
+from lanterna.networks.tracing import ForeignNetwork
+from lanterna.networks.trained import is_trained, open_trained, trained_folder
 from lanterna.networks.vgg import BLOCKS, vgg
 from lanterna.settings import networks_folder
 
@@ -91,7 +91,7 @@ def networks() -> list[Listing]:
         listing = Listing(name, what, "trained locally", name in trained, command)
         with contextlib.suppress(LanternaError):  # a missing or damaged network is listed, too
             network = open_trained(name)
-            what = what if network.input_spec == DIGIT_INPUT else describe_classes(network.classes)
+            what = what if network.input_spec.is_of_digits else describe_classes(network.classes)
             listing = Listing(name, what, "trained locally", name in trained, command, *_sizes(network))
         listings.append(listing)
     return listings
@@ -109,23 +109,26 @@ def _sizes(network: Network) -> tuple[tuple[int, ...], int, int]:
     return (spec.channels, spec.size, spec.size), len(network.layers), parameters
 
 
-def open_network(name: str, *, device: str | torch.device = "cpu", trust: bool = True) -> Network:
+def open_network(
+    name: str, *, device: str | torch.device = "cpu", trust: bool = True, seed: int = 0
+) -> Network:
     """Open a network with its weights, in eval mode and with `requires_grad` off.
 
     `name` is a pretrained network (`efficientnet-lite0`, `efficientnet-lite2`, `vgg19`, `vgg16`), a network
     trained locally (`dense`, `conv` or another name), a trained network's folder, or `module:function` for
     your own PyTorch network. The last runs that module's code: pass `trust=False` for a name from an
-    untrusted source, such as the recipe in a picture.
+    untrusted source, such as the recipe in a picture. If its weights are random, `seed` chooses them.
 
     Errors: `MissingError` with the command that gets the weights if they are missing; `UsageError` if the
     name is unknown, or would run code and `trust` is False.
     """
     target = device if isinstance(device, torch.device) else choose_device(device)
     name = ALIASES.get(name, name)
-    return cached((name, target), lambda: _open(name, trust=trust).to(target))
+    version = seed if runs_code(name) else 0
+    return cached((name, target), lambda: _open(name, trust=trust, seed=seed).to(target), version)
 
 
-def _open(name: str, *, trust: bool) -> Network:
+def _open(name: str, *, trust: bool, seed: int) -> Network:
     if name in _PRETRAINED:
         network = _open_pretrained(name)
     elif runs_code(name) and not is_trained(name):
@@ -134,7 +137,7 @@ def _open(name: str, *, trust: bool) -> Network:
                 f"{name} would run code from {name.rpartition(':')[0]}: "
                 "give --trust if you trust that code and the source of this name"
             )
-        network = open_foreign(name)
+        network = open_foreign(name, seed)
     elif name in DIGIT_NETWORKS or _may_be_folder(name):
         network = open_trained(name)
     else:
@@ -142,6 +145,16 @@ def _open(name: str, *, trust: bool) -> Network:
         hint = f"; for the folder, write ./{name}" if Path(name).is_dir() else ""
         raise UsageError(f"there is no network {name!r}: expected one of {known}, or module:function{hint}")
     return network.eval().requires_grad_(False)
+
+
+def note_on(name: str, network: Network) -> str:
+    """Return what a person should know about a network that was opened by this name; empty if nothing."""
+    if isinstance(network, ForeignNetwork):
+        return f"{name}: {network.note}" if network.note else ""
+    here = Path(name)
+    if trained_folder(name) != here and is_trained(here):
+        return f"{name} is the network of this name: for the one in the folder here, write ./{name}"
+    return ""
 
 
 def shelf_items(name: str) -> tuple[str, ...]:
@@ -189,8 +202,8 @@ def _plan(name: str) -> Network:
 
 
 def _may_be_folder(name: str) -> bool:
-    """Whether `name` is a trained network or may be a path: has a separator."""
-    return is_trained(name) or "/" in name or "\\" in name
+    """Whether `name` is a trained network or is written as a path: with a separator or a suffix."""
+    return is_trained(name) or "/" in name or "\\" in name or Path(name).suffix != ""
 
 
 def _trained_names() -> list[str]:

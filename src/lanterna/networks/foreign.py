@@ -10,11 +10,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
+from torch.random import fork_rng
 
 from lanterna.errors import LanternaError, MissingError, UsageError
 from lanterna.networks.classes import imagenet_classes, numbered_classes
 from lanterna.networks.network import InputSpec
+from lanterna.networks.random_weights import RandomWeights
 from lanterna.networks.tracing import ForeignNetwork, extract_layers
 
 if TYPE_CHECKING:
@@ -27,8 +30,10 @@ _SMALL_GREY = InputSpec(1, 28, (0.0,), (1.0,))
 _SMALL = InputSpec(3, 32, (0.5,) * 3, (0.5,) * 3)
 
 
-def open_foreign(name: str) -> ForeignNetwork:
+def open_foreign(name: str, seed: int = 0) -> ForeignNetwork:
     """Open the network that `module:function` (or `file.py:function`) returns, in eval mode.
+
+    Random weights are those of `seed`; this process's random state stays as it is.
 
     Its input is taken from the network's attribute `input_spec`, timm's `pretrained_cfg` or the transforms of
     torchvision's weights; the default is ImageNet's: 224 pixels, mean (0.485, 0.456, 0.406), std (0.229,
@@ -38,18 +43,30 @@ def open_foreign(name: str) -> ForeignNetwork:
     Errors: `UsageError` in one line if there is no such module or function, if the function needs arguments,
     fails or does not return an `nn.Module`, or if the network does not accept a picture.
     """
+    with fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _open(name)
+
+
+def _open(name: str) -> ForeignNetwork:
     function = _find(name)
-    with _foreign_code(f"{name} failed"):
+    random_weights = RandomWeights()
+    with _foreign_code(f"{name} failed"), random_weights:
         network = function()
     if not isinstance(network, nn.Module):
         raise UsageError(f"{name} returns {type(network).__name__}: expected a torch.nn.Module")
+    if len(inputs := _required(network.forward)) > 1:
+        raise UsageError(
+            f"the network of {name} takes several inputs ({', '.join(inputs)}): expected one picture"
+        )
     if next(network.parameters(), None) is None:
         raise UsageError(f"the network of {name} has no weights: expected a network with parameters")
+    note = "untrained: its weights are random" if random_weights.are_most_of(network) else ""
     specs = list(_input_specs(network, function))
     for attempt, spec in enumerate(specs, start=1):
         try:
             with _foreign_code(f"the network of {name} does not accept a picture of {_size(spec)}"):
-                opened, shape = extract_layers(name, network, spec, _note_on_weights(function))
+                opened, shape = extract_layers(name, network, spec, note)
             break
         except UsageError as error:
             if attempt == len(specs):
@@ -73,17 +90,21 @@ def _find(name: str) -> Callable[[], object]:
         raise UsageError(f"{name} returns no network: expected a function that returns a torch.nn.Module")
     function: Callable[[], object] = found
     with contextlib.suppress(ValueError):  # some functions written in C have no signature
-        needed = [
-            parameter.name
-            for parameter in inspect.signature(function).parameters.values()
-            if parameter.default is parameter.empty
-            and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        ]
-        if needed:
+        if needed := _required(function):
             raise UsageError(
                 f"{name} needs arguments ({', '.join(needed)}): write a function without any that calls it"
             )
     return function
+
+
+def _required(function: Callable[..., object]) -> list[str]:
+    """Return the names of the arguments that a function needs. Errors: `ValueError` without a signature."""
+    return [
+        parameter.name
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
 
 
 def _import(name: str) -> ModuleType:
@@ -164,16 +185,6 @@ def _from_torchvision(function: Callable[[], object]) -> InputSpec | None:
         return InputSpec(3, size, tuple(transforms.mean), tuple(transforms.std), min(1.0, size / resized))
     except (TypeError, KeyError, ValueError, AttributeError):
         return None
-
-
-def _note_on_weights(function: Callable[[], object]) -> str:
-    """Return a note on whether the weights are trained, as far as the function's signature shows it."""
-    with contextlib.suppress(ValueError):
-        for parameter in inspect.signature(function).parameters.values():
-            if parameter.name in ("weights", "pretrained") and parameter.default in (None, False):
-                argument = f"{parameter.name}={parameter.default}"
-                return f"called with {argument}, so its weights are probably untrained"
-    return "Lanterna cannot check whether its weights are trained"
 
 
 def _classes(network: nn.Module, shape: tuple[int, ...]) -> tuple[str, ...]:

@@ -28,6 +28,11 @@ class InputSpec:
     std: tuple[float, ...]
     crop: float = 1.0
 
+    @property
+    def is_of_digits(self) -> bool:
+        """Whether it is one channel of 28 × 28 pixels, as MNIST's digits have."""
+        return (self.channels, self.size) == (1, 28)
+
 
 class Network(nn.Module):
     """Named layers in order, applied one after another to a batch of pictures in [0, 1].

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from torch.nn import functional as F
 
 from lanterna.errors import UsageError
-from lanterna.networks.digits import DIGIT_INPUT
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +34,7 @@ def to_input(picture: Tensor, spec: InputSpec) -> Tensor:
     side = max(1, round(min(height, width) * spec.crop))
     top, left = (height - side) // 2, (width - side) // 2
     square = picture[:, top : top + side, left : left + side]
-    if spec == DIGIT_INPUT and light_edged(square):
+    if spec.is_of_digits and light_edged(square):
         square = 1 - square
     size = (spec.size, spec.size)
     if side != spec.size:

@@ -89,12 +89,14 @@ class _SingleOutput(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
+        self.others = 0
 
     def forward(self, x: Tensor) -> Tensor:
         result: Any = self.network(x)
         while not isinstance(result, Tensor | fx.Proxy):
             values = list(result.values()) if isinstance(result, dict) else result
             result = values[0]
+            self.others = len(values) - 1
         return cast("Tensor", result)
 
 
@@ -107,7 +109,7 @@ def extract_layers(
 
     Errors: whatever `network` raises when it runs.
     """
-    network.eval().requires_grad_(False)
+    network.eval()
     for module in network.modules():
         if getattr(module, "inplace", False) is True:
             vars(module)["inplace"] = False  # in place it would overwrite the layer before
@@ -116,13 +118,16 @@ def extract_layers(
     parameter = next(network.parameters())
     noise = noise.to(parameter.device, parameter.dtype)
     with torch.no_grad():
-        recorded, expected = _record_outputs(module, noise)
+        recorded, expected = _record_outputs(module, noise)  # initialises lazy modules
+        network.requires_grad_(False)
+        if module.others:
+            note = "; ".join(filter(None, (note, "it has several outputs, of which the first is used")))
         layers = _chain(module, noise)
         if layers and _is_equivalent(layers, noise, expected):
             return ForeignNetwork(name, spec, layers, note=note), tuple(expected.shape)
     untraced = "it cannot be cut into a chain of layers, so its modules are recorded while it runs"
     layers = {layer: part for layer, (part, _) in recorded.items()} | {RESULT: nn.Identity()}
-    note = f"{note}; {untraced}" if note else untraced
+    note = "; ".join(filter(None, (note, untraced)))
     return UntracedNetwork(name, spec, module, layers, note), tuple(expected.shape)
 
 
@@ -159,6 +164,16 @@ class _Tracer(fx.Tracer):
         except Exception:
             self.module_stack = stack  # fx does not restore it after a failure
             return self.create_proxy("call_module", self.path_of_module(m), args, kwargs)
+
+
+class _Steps(fx.GraphModule):
+    """Traced operations that print no traceback when they fail: the caller handles the exception."""
+
+    def recompile(self) -> Any:  # noqa: ANN401  (torch has no public type for it)
+        """Compile the graph, and undo torch's wrapping of the call."""
+        code = super().recompile()
+        setattr(type(self), "__call__", nn.Module.__call__)  # noqa: B010  (each instance has its own class)
+        return code
 
 
 class _TensorFinder(fx.Interpreter):
@@ -269,7 +284,7 @@ def _layer(network: nn.Module, segment: Sequence[fx.Node], previous: fx.Node) ->
     for node in segment:
         copies[node] = graph.node_copy(node, copy_of)
     graph.output(copies[last])
-    return fx.GraphModule(network, graph)
+    return _Steps(network, graph)
 
 
 def _segment_name(segment: Sequence[fx.Node], nodes: Sequence[fx.Node]) -> str:

@@ -31,10 +31,11 @@ _plans = TypeAdapter[Plan | TaughtPlan](Annotated[Plan | TaughtPlan, Field(discr
 def trained_folder(name: str | Path) -> Path:
     """Return a trained network's folder, given by its name or as a path.
 
-    A bare name never means a folder in the current one: that is written `./name`.
+    A bare name never means a folder in the current one: that is written as a path, `./name` or `name.net`.
     """
-    bare = isinstance(name, str) and name == Path(name).name != ".."
-    return networks_folder() / name if bare else Path(name)
+    own = networks_folder() / name
+    bare = isinstance(name, str) and name == Path(name).name != ".." and (not own.suffix or own.exists())
+    return own if bare else Path(name)
 
 
 def is_trained(name: str | Path) -> bool:

@@ -131,8 +131,9 @@ def _push_forward(module: nn.Module, x: Tensor, tangents: Tensor) -> Tensor:
         derivative: Tensor = torch.func.jvp(module, (x,), (tangent.unsqueeze(0),))[1]
         return derivative
 
-    with warnings.catch_warnings():  # torch's own code triggers a deprecation warning on first use
+    with warnings.catch_warnings():  # torch's own code triggers deprecation warnings on first use
         warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", FutureWarning)
         pushed: Tensor = torch.func.vmap(push)(tangents)
     return pushed
 

@@ -143,7 +143,7 @@ def direction(layer: str, weights: Mapping[int, float]) -> Objective:
     """
 
     def measure(_: Tensor, outputs: Outputs) -> Tensor:
-        maps = _with_positions(outputs[layer]).flatten(2)  # (N, C, positions)
+        maps = with_positions(outputs[layer]).flatten(2)  # (N, C, positions)
         for index in weights:
             _check(layer, index, maps.shape[1])
         unit_vector = maps.new_zeros(maps.shape[1])
@@ -166,7 +166,7 @@ def channels(layer: str, indices: Sequence[int]) -> Objective:
     """Maximise the mean of several channels of a layer, the same for every picture."""
 
     def measure(_: Tensor, outputs: Outputs) -> Tensor:
-        maps = _with_positions(outputs[layer])
+        maps = with_positions(outputs[layer])
         for index in indices:
             _check(layer, index, maps.shape[1])
         return maps[:, list(indices)].flatten(1).mean(1)
@@ -186,10 +186,10 @@ def guide(layer: str, features: Tensor) -> Objective:
     ignored.
     """
     # (C, positions of the guide)
-    guide_vectors = F.normalize(_with_positions(features)[0].flatten(1), dim=0)
+    guide_vectors = F.normalize(with_positions(features)[0].flatten(1), dim=0)
 
     def measure(_: Tensor, outputs: Outputs) -> Tensor:
-        maps = _with_positions(outputs[layer]).flatten(2)  # (N, C, positions)
+        maps = with_positions(outputs[layer]).flatten(2)  # (N, C, positions)
         # Among unit vectors the largest dot product is the largest cosine similarity.
         best = guide_vectors[
             :, (maps.detach().transpose(1, 2) @ guide_vectors).argmax(2)
@@ -207,7 +207,7 @@ def diversity(layer: str) -> Objective:
     """
 
     def measure(_: Tensor, outputs: Outputs) -> Tensor:
-        maps = _with_positions(outputs[layer]).flatten(2)  # (N, C, positions)
+        maps = with_positions(outputs[layer]).flatten(2)  # (N, C, positions)
         gram = F.normalize((maps @ maps.transpose(1, 2)).flatten(1), dim=1)
         similarity = gram @ gram.T
         others = len(maps) - 1
@@ -232,14 +232,16 @@ def ink() -> Objective:
     return Objective(frozenset(), lambda images, _: -images.flatten(1).mean(1))
 
 
-def _with_positions(output: Tensor) -> Tensor:
-    """Return a layer's output as `(N, C, H, W)`; a layer without positions has one."""
+def with_positions(output: Tensor) -> Tensor:
+    """Return a layer's output as `(N, C, H, W)`: a transformer's tokens are positions, else there is one."""
+    if output.dim() == 3:
+        return output.transpose(1, 2)[..., None]
     return output if output.dim() == 4 else output.flatten(1)[:, :, None, None]
 
 
 def _maps(outputs: Outputs, layer: str, index: int | Sequence[int]) -> Tensor:
     """Return the requested channel of each picture, `(N, H, W)`."""
-    maps = _with_positions(outputs[layer])
+    maps = with_positions(outputs[layer])
     indices = [index] * len(maps) if isinstance(index, int) else list(index)
     for channel_index in indices:
         _check(layer, channel_index, maps.shape[1])

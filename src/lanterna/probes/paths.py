@@ -30,7 +30,7 @@ from lanterna.probes.look import as_batch_of_one, eval_mode, explain_size_errors
 from lanterna.probes.running import INPUT, chosen_answers, forward_pass, gradients_of, modules_of, weights_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lanterna.networks.network import Network
 
@@ -45,7 +45,8 @@ _PIECEWISE_LINEAR = (
     *(nn.Identity, nn.Flatten, nn.Unflatten, nn.Dropout, nn.Dropout2d, nn.ZeroPad2d, nn.PixelShuffle),
 )
 _TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
-_BATCH = 8  # pictures on the line from the empty picture in one forward pass
+_BATCH = 8  # pictures on the line from the empty picture in one forward pass, at most
+_MAX_VALUES = 2**24  # of the layers' outputs in one forward pass: with their gradients and copies 0.3 GB
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -108,12 +109,21 @@ class Paths:
 
 
 def paths(
-    network: Network, image: Tensor, answer: int, *, against: int | None = None, steps: int = 64
+    network: Network,
+    image: Tensor,
+    answer: int,
+    *,
+    against: int | None = None,
+    steps: int = 64,
+    connections: bool = True,
+    watch: Callable[[int, int], object] = lambda *_: None,
 ) -> Paths:
     """Return the contributions of all units and connections to `answer`, or to `answer` minus `against`.
 
     `image` is one picture `(C, H, W)` in [0, 1]; answers are indices of the network's classes. It takes one
-    forward and one backward pass, and leaves the network unchanged.
+    forward and one backward pass, and leaves the network unchanged. Without `connections`, which take as much
+    memory as the weights, only layers and units have contributions. `watch` is called with the number of
+    pictures that were computed, and of all.
 
     If a network is not piecewise linear (sigmoid, tanh, GELU, softmax, …), or its terms do not add up,
     gradients are integrated in `steps` steps along the line from the empty picture (zeros) to this one:
@@ -139,14 +149,15 @@ def paths(
         unknown = sorted({type(module).__name__ for module in modules_of(network) if not _is_known(module)})
         reason = f"{', '.join(unknown)}: not known to be piecewise linear"
         if not unknown:
-            found = _exact(network, picture, chosen)
+            found = _exact(network, picture, chosen, weights_of(network) if connections else {})
+            watch(1, 1)
             scale = max(
                 abs(found.value), *(abs(found.offsets_after(layer)) for layer in found.complete_layers)
             )
             if found.error <= _TOLERANCE.get(picture.dtype, 0.03) * scale:
                 return found
             reason = f"the terms of one pass leave a gap of {found.error:.2g}, so it is not piecewise linear"
-        return _integrated(network, picture, chosen, steps, reason)
+        return _integrated(network, picture, chosen, steps, reason, connections=connections, watch=watch)
 
 
 def heat(paths: Paths, layer: str = INPUT) -> Tensor:
@@ -162,10 +173,9 @@ def heat(paths: Paths, layer: str = INPUT) -> Tensor:
     return contribution.sum(0)
 
 
-def _exact(network: Network, picture: Tensor, chosen: Sequence[int]) -> Paths:
+def _exact(network: Network, picture: Tensor, chosen: Sequence[int], weights: Mapping[str, Tensor]) -> Paths:
     """Compute activation × gradient and weight × gradient in one forward and one backward pass."""
     picture.requires_grad_()
-    weights = weights_of(network)
     required_grad = [weight.requires_grad for weight in weights.values()]
     try:
         for weight in weights.values():
@@ -205,15 +215,25 @@ def _exact(network: Network, picture: Tensor, chosen: Sequence[int]) -> Paths:
         )
 
 
-def _integrated(network: Network, picture: Tensor, chosen: Sequence[int], steps: int, reason: str) -> Paths:
+def _integrated(
+    network: Network,
+    picture: Tensor,
+    chosen: Sequence[int],
+    steps: int,
+    reason: str,
+    *,
+    connections: bool,
+    watch: Callable[[int, int], object],
+) -> Paths:
     """Integrate gradients along the line from the empty picture, each times the change of its activation."""
-    weights = {name: weight.detach().requires_grad_() for name, weight in weights_of(network).items()}
+    followed = weights_of(network) if connections else {}
+    weights = {name: weight.detach().requires_grad_() for name, weight in followed.items()}
     contributions: defaultdict[str, Tensor | float] = defaultdict(float)
-    connections: defaultdict[str, Tensor | float] = defaultdict(float)
+    connection_sums: defaultdict[str, Tensor | float] = defaultdict(float)
     shares = torch.linspace(0, 1, steps + 1, dtype=torch.float64).to(picture)
     last: list[Tensor] = []  # all activations, then all gradients, at the last picture of the previous batch
     values = []
-    for batch in torch.split(shares, _BATCH):
+    for batch in torch.split(shares, _batch_size(network, picture)):
         images = (batch.view(-1, 1, 1, 1) * picture).requires_grad_()
         run = forward_pass(network, images, chosen)
         values += [run.value[0].item(), run.value[-1].item()]
@@ -224,7 +244,8 @@ def _integrated(network: Network, picture: Tensor, chosen: Sequence[int], steps:
             tensor.detach() for tensor in (*run.outputs.values(), *(call.x for call in calls), *gradients)
         ]
         joined = [torch.cat(pair) for pair in zip(last, current, strict=True)] if last else current
-        last = [tensor[-1:] for tensor in current]
+        last = [tensor[-1:].clone() for tensor in current]  # a view would hold the whole batch
+        watch(round(batch[-1].item() * steps) + 1, steps + 1)
         if len(joined[0]) < 2:
             continue
         changes = [tensor.diff(dim=0) for tensor in joined[: len(tensors)]]
@@ -235,7 +256,7 @@ def _integrated(network: Network, picture: Tensor, chosen: Sequence[int], steps:
         for call, change, mean in zip(calls, changes[count:], means[count:], strict=True):
             weight = weights[call.name]
             output = torch.func.functional_call(call.module, {"weight": weight}, change)
-            connections[call.name] += weight.detach() * torch.autograd.grad(output, weight, mean)[0]
+            connection_sums[call.name] += weight.detach() * torch.autograd.grad(output, weight, mean)[0]
     return Paths(
         network=network.name,
         answer=chosen[0],
@@ -247,13 +268,20 @@ def _integrated(network: Network, picture: Tensor, chosen: Sequence[int], steps:
         gradients={
             layer: tensor[0] for layer, tensor in zip(run.outputs, last[len(tensors) :], strict=False)
         },
-        connections={name: torch.as_tensor(terms) for name, terms in connections.items()},
+        connections={name: torch.as_tensor(terms) for name, terms in connection_sums.items()},
         module_offsets={},
         offsets=dict.fromkeys([OFFSET, *run.layers], 0.0),
         complete_layers=run.complete_layers(network),
         empty=values[0],
         note=_note(network, f"integrated in {steps} steps from the empty picture ({reason})"),
     )
+
+
+@torch.no_grad()
+def _batch_size(network: Network, picture: Tensor) -> int:
+    """Return how many pictures to compute together, so that the layers' outputs take a bounded memory."""
+    values = sum(output.numel() for _, output in network.run(picture))
+    return max(1, min(_BATCH, _MAX_VALUES // values))
 
 
 def _constant(module: nn.Module, x: Tensor) -> Tensor | None:

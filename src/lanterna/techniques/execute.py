@@ -28,8 +28,7 @@ from lanterna.images.film_reading import is_film, open_film
 from lanterna.images.films import save_film
 from lanterna.images.prints import Print
 from lanterna.images.recipe import printable
-from lanterna.networks import open_network, shelf_items
-from lanterna.networks.tracing import ForeignNetwork
+from lanterna.networks import note_on, open_network, shelf_items
 from lanterna.techniques import registry
 from lanterna.techniques.frame_folder import FrameFolder
 from lanterna.techniques.technique import Settings, Work
@@ -173,9 +172,10 @@ class Job:
     def open_network(self, name: str) -> Network:
         """Open a network by its name, fetching its weights if necessary."""
         self.fetch(*shelf_items(name))
-        network = open_network(name, device=self.device, trust=self.trust)
-        if isinstance(network, ForeignNetwork):
-            self.notify(f"{name}: {network.note}")
+        seed = getattr(self.settings, "seed", 0)
+        network = open_network(name, device=self.device, trust=self.trust, seed=seed)
+        if note := note_on(name, network):
+            self.notify(note)
         return network
 
     @cached_property

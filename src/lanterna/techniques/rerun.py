@@ -36,12 +36,18 @@ if TYPE_CHECKING:
 def rerun_recipe(recipe: Recipe, *, trust: bool = False) -> tuple[Tensor, Recipe]:
     """Make the picture of a recipe again, after `locate_inputs`; return it with its new recipe.
 
-    Errors: those of `execute.rerun_recipe`; `UsageError` with the command if only that can make it again.
+    Errors: those of `execute.rerun_recipe` and of `check_reruns`.
     """
+    check_reruns(recipe)
+    return execute.rerun_recipe(recipe, trust=trust)
+
+
+def check_reruns(recipe: Recipe, output: Path | None = None) -> None:
+    """Raise `UsageError`, with the command, if only that can make this again: a film, for example."""
     technique = find_technique(recipe.verb, recipe.output)
     if technique is not None and not technique.reruns:
-        raise UsageError(f"only its command makes this again: {command_line(recipe, 'again.webp')}")
-    return execute.rerun_recipe(recipe, trust=trust)
+        command = command_line(recipe, str(output or "again.webp"))
+        raise UsageError(f"only its command makes this {technique.output.value} again: {command}")
 
 
 def differences(then: Recipe, now: Recipe) -> list[str]:

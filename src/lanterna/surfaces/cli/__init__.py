@@ -97,6 +97,10 @@ def _prepare() -> None:
     import shutil
 
     os.environ["PYTHONSAFEPATH"] = "1"
+    if not (sys.warnoptions or os.environ.get("LANTERNA_DEBUG")):
+        import warnings
+
+        warnings.simplefilter("ignore")  # those of torch are for programmers
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # it was closed; reopened in order, each gets its own number back
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115

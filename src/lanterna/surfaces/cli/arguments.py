@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import UsageError
-from lanterna.images.decoding import SUFFIXES, is_folder
+from lanterna.images.decoding import describe_unread, is_folder, is_picture_name
 from lanterna.images.film_reading import is_film
-from lanterna.surfaces.cli.common import given_settings
+from lanterna.surfaces.cli.common import given_settings, say
 from lanterna.techniques import registry
 from lanterna.techniques import technique as declared
 
@@ -151,13 +151,14 @@ def _expand_folders(paths: Sequence[Path], technique: Technique) -> list[Path]:
     """
     found: list[Path] = []
     for path in paths:
-        inside = (
-            sorted(each for each in path.iterdir() if each.suffix.lower() in SUFFIXES)
-            if is_folder(path)
-            else []
-        )
+        names = sorted(each.name for each in path.iterdir()) if is_folder(path) else []
+        inside = [path / name for name in names if is_picture_name(name)]
+        unread = describe_unread(names)
         if is_folder(path) and not inside:
-            raise UsageError(f"{path} has no pictures in it: expected .png, .jpg, .jpeg, .webp or the like")
+            expected = unread or "expected .png, .jpg, .jpeg, .webp or the like"
+            raise UsageError(f"{path} has no pictures in it: {expected}")
+        if unread:
+            say(unread)
         found += inside or [path]
     if len(found) > _MAX_PICTURES and technique.output is not declared.Output.WORDS:
         raise UsageError(f"expected at most {_MAX_PICTURES} pictures, got {len(found)}: name fewer")

@@ -96,7 +96,7 @@ def _pictures(advice: list[str]) -> dict[str, bool]:
     supported = {name: bool(features.check(name)) for name in ("jpg", "webp", "avif", "littlecms2")}
     supported["heic"] = importlib.util.find_spec("pillow_heif") is not None
     if not supported["heic"]:
-        advice.append("to open an iPhone's HEIC photographs: pip install pillow-heif")
+        advice.append("to open an iPhone's HEIC photographs: pip install 'lanterna[heic]'")
     advice += [
         f"Pillow is built without {name}: pip install --force-reinstall pillow"
         for name in supported

@@ -1,18 +1,20 @@
 """`lanterna look`: a picture inside a network, with the paths to its answer, as one page."""
 
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 import torch.nn.functional as F
 from cyclopts import Parameter
 
+from lanterna.devices import reuse_memory
 from lanterna.errors import UsageError
 from lanterna.files import atomic_write, format_size, refuse_to_overwrite
 from lanterna.images import open_picture
-from lanterna.networks import class_index, open_network, shelf_items, to_input
+from lanterna.networks import class_index, note_on, open_network, shelf_items, to_input
 from lanterna.networks.digits import DIGIT_INPUT
 from lanterna.surfaces.cli.common import (
     Force,
@@ -22,11 +24,12 @@ from lanterna.surfaces.cli.common import (
     Settings,
     emit_json,
     fetch_missing,
+    progress,
     say,
     show,
 )
 from lanterna.surfaces.cli.digit_reader import open_or_train
-from lanterna.surfaces.web.look_page import look_page
+from lanterna.surfaces.web.look_page import look_pages
 from lanterna.techniques.classify.algorithm import LONGEST
 from lanterna.techniques.read.algorithm import ReadPage
 from lanterna.techniques.read.algorithm import read as read_page
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from lanterna.networks.network import Network
 
 _PHOTOGRAPHS = "efficientnet-lite0"
+_LONG = 3.0  # seconds; the first page of longer work is announced
 _MIN_DIGITS = 3  # confident digits, from which on a picture is a page of digits
 _MIN_CONFIDENCE = 0.9  # of one or two digits, on a plain background
 _MAX_BUSYNESS = 0.04  # share of the background that is edges
@@ -65,7 +69,7 @@ def look(
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
-) -> None:
+) -> int | None:
     """Look inside a network: every layer, and the paths to its answer.
 
     Writes one page that opens from disk. A digit goes through `conv`, which
@@ -85,9 +89,9 @@ def look(
     )
     answer = None if question.answer is None else class_index(question.answer, network)
     against = None if question.against is None else class_index(question.against, network)
-    page = look_page(network, image, name=network_name, title=name, answer=answer, against=against)
-    with atomic_write(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    finished = _write_pages(
+        path, network, image, quiet=quiet, name=network_name, title=name, answer=answer, against=against
+    )
     size = path.stat().st_size
     read_as = _read_as(network, image)
     if json:
@@ -99,6 +103,27 @@ def look(
         say(reading, quiet=quiet)
         show(str(path))
         say(f"{format_size(size)}: open it in a browser", quiet=quiet)
+    return None if finished else 130
+
+
+def _write_pages(path: Path, network: "Network", image: "Tensor", *, quiet: bool, **options: Any) -> bool:  # noqa: ANN401
+    """Write the page, then finer ones; return False if Ctrl-C stopped this after the first."""
+    begun, written = time.perf_counter(), 0
+    reuse_memory()
+    try:
+        with progress("looking", quiet=quiet) as update:
+            for page in look_pages(network, image, watch=update, **options):
+                with atomic_write(path) as temporary:
+                    temporary.write_text(page, encoding="utf-8")
+                written += 1
+                if written == 1 and time.perf_counter() - begun > _LONG:
+                    say(f"{path} has a first answer and gets finer: Ctrl-C keeps it", quiet=quiet)
+    except KeyboardInterrupt:
+        if not written:
+            raise
+        say("stopped: the page is the last one that was finished", quiet=quiet)
+        return False
+    return True
 
 
 def _choose_network(
@@ -111,7 +136,9 @@ def _choose_network(
         fetch_missing(*shelf_items(name), quiet=quiet)
         digits = name in ("conv", "dense")
         network = open_or_train(name, device="cpu", quiet=quiet) if digits else open_network(name)
-        if network.input_spec != DIGIT_INPUT:
+        if note := note_on(name, network):
+            say(note, quiet=quiet)
+        if not network.input_spec.is_of_digits:
             if digit is not None:
                 raise UsageError(f"--digit is for networks that read digits: {name} does not")
             return network, name, to_input(picture, network.input_spec)

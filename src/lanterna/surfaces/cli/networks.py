@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from lanterna.errors import one_line
 from lanterna.networks import layers as layers_of
 from lanterna.networks import networks as list_networks
-from lanterna.networks.tracing import ForeignNetwork
+from lanterna.networks import note_on
 from lanterna.surfaces.cli.common import Json, console, emit_json, say
 
 
@@ -67,8 +67,8 @@ def networks(
         table.add_row(one_line(layer.name), layer.kind, _shape(layer.shape), f"{layer.parameters:,}")
     table.add_row("", "", "total", f"{total:,}")
     console(stdout=True).print(table)
-    if isinstance(network, ForeignNetwork):
-        say(f"{name}: {network.note}")
+    if note := note_on(name, network):
+        say(note)
 
 
 def _shape(sides: Sequence[int]) -> str:

@@ -24,6 +24,7 @@ from lanterna.surfaces.cli.common import (
 from lanterna.techniques.execute import print_options
 from lanterna.techniques.rerun import (
     cell_commands,
+    check_reruns,
     command_line,
     differences,
     locate_inputs,
@@ -78,10 +79,11 @@ def rerun(
         A picture that Lanterna saved, or - for standard input.
     """
     old = _read(picture)
-    path = output or _free_name(picture)
-    check_picture_path(path, force=force)
     assigned = parse_assignments(changes)
     recipe = with_overrides(old, assigned)
+    check_reruns(recipe, output)
+    path = output or _free_name(picture)
+    check_picture_path(path, force=force)
     recipe = locate_inputs(recipe, None if picture == Path("-") else picture.parent)
     result, new = rerun_recipe(recipe, trust=trust)
     save_picture(result, path, recipe=new, force=force, **print_options(new, path))

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from lanterna.errors import UsageError
 from lanterna.images import open_picture
+from lanterna.images.decoding import describe_unread, is_folder
 from lanterna.images.film_reading import FilmReader, open_film
 from lanterna.images.films import SUFFIXES as FILM_SUFFIXES
 from lanterna.images.films import check_film_path, save_film
@@ -210,6 +211,8 @@ def render(
         raise UsageError("--sweep: a setting is swept twice: give all of its values at once")
     pictures, request, carried = _parse(source, verb, words, options)
     options.check(request.technique, pictures, force=force)
+    if is_folder(source) and (unread := describe_unread(each.name for each in source.iterdir())):
+        say(unread, quiet=quiet)
     workers.check()
     varied = variations(request.settings, sweeps)
     fetch_missing(*_shelf_items(request), quiet=quiet)

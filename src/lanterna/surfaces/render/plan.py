@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -94,13 +95,14 @@ def variations(settings: Settings, sweeps: Sequence[Sweep]) -> list[Variation]:
     if math.prod(len(sweep.values) for sweep in sweeps) > MAX_PICTURES:
         raise UsageError(f"--sweep: more than {MAX_PICTURES:,} pictures: sweep over fewer values")
     found = []
+    taken: set[str] = set()
     for values in itertools.product(*(sweep.values for sweep in sweeps)):
         chosen = dict(zip((names[sweep.name] for sweep in sweeps), values, strict=True))
         varied = kind.checked({**settings.model_dump(exclude_unset=True), **chosen}) if chosen else settings
         suffix = "".join(
             f"-{sweep.name}-{_as_file_name(value)}" for sweep, value in zip(sweeps, values, strict=True)
         )
-        found.append(Variation(varied.model_dump(mode="json"), suffix))
+        found.append(Variation(varied.model_dump(mode="json"), _unused(suffix, taken)))
     return found
 
 
@@ -158,16 +160,31 @@ def open_source(source: Path) -> Source:
     """
     if is_folder(source):
         paths = pictures_in(source)
-        stems = [path.stem for path in paths]
-        shared = {stem for stem in stems if stems.count(stem) > 1} if len(set(stems)) < len(stems) else set()
-        names = [path.name.replace(".", "-") if path.stem in shared else path.stem for path in paths]
-        return Source(source, names, paths)
+        return Source(source, _names_of(paths), paths)
     film = _film(source)
     if film is not None:
         digits = len(str(film.count - 1))
         return Source(source, [f"{n:0{max(5, digits)}}" for n in range(film.count)], film=film)
     make_recipe_input(source)  # raises if it is missing
     return Source(source, [source.stem], [source])
+
+
+def _names_of(paths: Sequence[Path]) -> list[str]:
+    """Return a name for each picture: its stem, or with its suffix if several have that stem."""
+    counts = Counter(path.stem.casefold() for path in paths)
+    taken = {stem for stem, count in counts.items() if count == 1}
+    return [
+        path.stem if counts[path.stem.casefold()] == 1 else _unused(path.name.replace(".", "-"), taken)
+        for path in paths
+    ]
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    """Return the name, numbered if it is taken, and take it; some file systems ignore case."""
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    found = next(each for each in itertools.chain([name], numbered) if each.casefold() not in taken)
+    taken.add(found.casefold())
+    return found
 
 
 def _film(source: Path) -> FilmReader | None:

@@ -78,8 +78,8 @@ class InteractiveProcess:
 
 # In the child process.
 
-_networks: dict[str, tuple[float, Network]] = {}
-_classifiers: dict[str, Network] = {}
+_MAX_OPEN = 4  # networks in memory
+_networks: dict[str, tuple[float, Network]] = {}  # by name, with the time its weights were saved
 
 
 def _warm_up() -> None:
@@ -160,9 +160,8 @@ def _classify(picture: bytes, name: str, top: int) -> dict[str, Any]:
     check_network(name)
     if missing := [item for item in shelf_items(name) if not is_fetched(item)]:
         raise MissingError(f"{name} has not been fetched yet: lanterna shelf fetch {' '.join(missing)}")
-    if name not in _classifiers:
-        _classifiers[name] = open_network(name, device="cpu", trust=False)
-    (found,) = classify([picture], settings, network=_classifiers[name])
+    network = _cached(name, lambda: open_network(name, device="cpu", trust=False))
+    (found,) = classify([picture], settings, network=network)
     if found.error is not None:
         raise found.error
     answers = [
@@ -223,8 +222,18 @@ def _network(name: str) -> Network:
     if folder is None:
         known = ", ".join(each.name for each in trained) or "none"
         raise MissingError(f"no network {name[:60]!r} has been trained yet: trained so far: {known}")
-    modified = (folder / WEIGHTS).stat().st_mtime
-    cached = _networks.get(name)
-    if cached is None or cached[0] != modified:
-        cached = _networks[name] = modified, open_trained(folder)
-    return cached[1]
+    return _cached(name, lambda: open_trained(folder))
+
+
+def _cached(name: str, open_it: Callable[[], Network]) -> Network:
+    """Return an open network, or open it if it is new or trained again; let go of the one unused longest."""
+    from lanterna.networks.trained import WEIGHTS, is_trained, trained_folder
+
+    modified = (trained_folder(name) / WEIGHTS).stat().st_mtime if is_trained(name) else 0.0
+    found = _networks.pop(name, None)
+    if found is None or found[0] != modified:
+        found = modified, open_it()
+    _networks[name] = found
+    if len(_networks) > _MAX_OPEN:
+        del _networks[next(iter(_networks))]
+    return found[1]

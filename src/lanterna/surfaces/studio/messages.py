@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic.functional_validators import ModelWrapValidatorHandler, model_validator
 from typing_extensions import TypedDict
 
-from lanterna.errors import UsageError
+from lanterna.errors import UsageError, join_lines
 
 Id = Annotated[
     str, WithJsonSchema({"type": "string", "pattern": "^[0-9a-f]{32}$"})
@@ -17,7 +17,7 @@ Numbers = dict[str, float]
 Settings = Annotated[
     dict[str, Any], Field(description="Settings that match the kind's schema in /api/techniques.")
 ]
-Title = Annotated[str, AfterValidator(lambda text: " ".join(text.split())[:120])]
+Title = Annotated[str, AfterValidator(lambda text: join_lines(text)[:120])]
 
 
 class Body(BaseModel):

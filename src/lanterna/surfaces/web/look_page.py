@@ -6,7 +6,8 @@ recorded: the outputs of its layers, and their contributions to its top answers 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import ValidationError
@@ -21,6 +22,8 @@ from lanterna.techniques.train.algorithm import new_network
 from lanterna.techniques.train.settings import Train
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
     from torch import Tensor
 
     from lanterna.networks.network import Network
@@ -36,7 +39,13 @@ _MODULES = (
 )  # fmt: skip
 
 
-def look_page(
+def look_page(network: Network, image: Tensor, **options: Any) -> str:  # noqa: ANN401  (those of look_pages)
+    """Return the finest page that `look_pages` yields."""
+    (page,) = deque(look_pages(network, image, **options), maxlen=1)
+    return page
+
+
+def look_pages(
     network: Network,
     image: Tensor,
     *,
@@ -44,11 +53,12 @@ def look_page(
     title: str,
     answer: int | None = None,
     against: int | None = None,
-) -> str:
-    """Return the page as HTML for one input of `network`, `(C, H, W)` in [0, 1].
+    watch: Callable[[int, int], object] = lambda *_: None,
+) -> Iterator[str]:
+    """Yield the page as HTML for one input of `network`, `(C, H, W)` in [0, 1], and finer ones if it is slow.
 
     `name` is the network's name or path, `title` the picture's. `answer` and `against` are the answers to
-    explain at first: by default the network's own.
+    explain at first: by default the network's own. `watch` is as in `record`.
 
     Errors: `UsageError` if the network has no such answer, or the picture does not fit its input.
     """
@@ -65,11 +75,15 @@ def look_page(
         if untrained is not None and _bytes(arrays) + _bytes(untrained[1]) < 0.9 * MAX_DIGIT_PAGE_BYTES:
             data["untrained"] = untrained[0]
             arrays |= untrained[1]
-    else:
-        recording, arrays = record(network, image, answer=answer, against=against)
-        data |= recording
-        if exported is not None:
-            data["why"] = "This network is too large to compute in the page, so one picture was recorded."
+        yield _html(title, data, arrays)
+        return
+    if exported is not None:
+        data["why"] = "This network is too large to compute in the page, so one picture was recorded."
+    for recording, arrays in record(network, image, answer=answer, against=against, watch=watch):
+        yield _html(title, data | recording, arrays)
+
+
+def _html(title: str, data: Mapping[str, object], arrays: Mapping[str, Tensor]) -> str:
     return standalone(
         f"{title} – Lanterna",
         sheets=["look.css"],

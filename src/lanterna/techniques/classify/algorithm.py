@@ -77,7 +77,7 @@ def classify(
     """
     settings = settings or Classify()
     if network is None:
-        network = open_network(settings.network, device=device)
+        network = open_network(settings.network, device=device, seed=settings.seed)
         for parameter in network.parameters():
             if parameter.dim() == 4:  # convolutions are fastest in this memory format
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

@@ -24,7 +24,6 @@ from torch import Tensor
 from lanterna.devices import fit_tiles, reuse_memory
 from lanterna.errors import UsageError
 from lanterna.networks import Network, open_network
-from lanterna.networks.digits import DIGIT_INPUT
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.networks.preprocessing import light_edged
 from lanterna.probes import objectives
@@ -214,14 +213,14 @@ def dream(
         raise UsageError(
             f"dream: {len(settings.mask_layer)} mask layers for {len(masks)} masks: give each a mask"
         )
-    network = network or open_network(settings.network, device=device)
+    network = network or open_network(settings.network, device=device, seed=settings.seed)
     if network.input_spec.channels not in (1, 3):
         raise UsageError(f"a picture has 1 or 3 channels, {network.name} takes {network.input_spec.channels}")
     height, width = picture.shape[1:]
     longest = settings.size or min(max(height, width), LONGEST)
     sizes = octave_sizes(height, width, longest, settings.octaves, settings.ratio)
     base = resized(picture.to(network.get_buffer("mean").device), sizes[-1]).clamp(0, 1)
-    negative = network.input_spec == DIGIT_INPUT and light_edged(base.mean(0, keepdim=True))
+    negative = network.input_spec.is_of_digits and light_edged(base.mean(0, keepdim=True))
     if negative:  # these networks were trained on white ink on black
         base = 1 - base
     start = resized(base, sizes[0])

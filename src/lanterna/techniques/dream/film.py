@@ -89,7 +89,7 @@ def dream_zoom(
 
     Errors: as `dream`.
     """
-    network = network or open_network(settings.network, device=device)
+    network = network or open_network(settings.network, device=device, seed=settings.seed)
     if done == 0 or first is None or last is None:
         (frame,) = deque(dream(picture, settings.as_base(Dream), network=network, guide=guide), 1)
         first = last = round_to_8_bits(frame.full_size())
@@ -129,7 +129,7 @@ def dream_frames(
 
     Errors: as `dream`.
     """
-    network = network or open_network(settings.network, device=device)
+    network = network or open_network(settings.network, device=device, seed=settings.seed)
     dream_settings = settings.as_base(Dream)
     previous: tuple[Tensor, Tensor] | None = None  # original and dreamed
     number = done

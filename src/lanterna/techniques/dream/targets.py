@@ -118,7 +118,7 @@ def build_objective(
 
 def _ranked(output: Tensor, target: Target) -> tuple[int, ...]:
     """Return the channels whose mean over a layer's output is largest, smallest or in the middle."""
-    means = output.flatten(2).mean((0, 2)) if output.dim() > 2 else output.mean(0)
+    means = objectives.with_positions(output).mean((0, 2, 3))
     order = means.argsort(descending=True).tolist()
     count = min(target.count, len(order))
     if target.rank == "weakest":

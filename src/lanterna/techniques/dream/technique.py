@@ -140,6 +140,10 @@ def _choose(job: Job) -> Sheet:
                 f"--sheet channels needs one layer: --layer with one of {', '.join(network.layers)}"
             )
         shown = tuple(f"{layer}:{index}" for index in strongest_channels(network, layer, picture))
+    elif settings.network != Dream.model_fields["network"].default:
+        raise UsageError(
+            f"presets choose their own layers: leave --network {settings.network} out, or take --sheet layers"
+        )
     else:
         shown = tuple(
             name for name, preset in Dream.presets.items() if _is_available(preset, settings.network)
@@ -157,7 +161,7 @@ def _is_available(preset: Mapping[str, Any], default: str) -> bool:
 
 
 def dreamable_layers(network: Network) -> list[str]:
-    """Return the layers for a sheet: those with positions, except pooling and normalisation layers.
+    """Return the layers for a sheet: those with positions, if any, except pooling and normalisation layers.
 
     Of a convolution and its ReLU, only the ReLU is included.
     """
@@ -171,6 +175,8 @@ def dreamable_layers(network: Network) -> list[str]:
         for name, shape in shapes.items()
         if len(shape) == 4 and shape[2] * shape[3] > 1 and not isinstance(network.layer(name), excluded)
     ]
+    if not names:  # fully connected layers, tokens
+        return [name for name, shape in shapes.items() if not isinstance(network.layer(name), nn.Flatten)]
     followers = [*names[1:], None]
     return [
         name
@@ -185,7 +191,7 @@ def strongest_channels(network: Network, layer: str, picture: Tensor, count: int
     images = match_channels(small[None].to(network.get_buffer("mean").device), network)
     with torch.no_grad():
         outputs = objectives.layer_outputs(network, images, frozenset({layer}))
-    means = outputs[layer][0].flatten(1).mean(1)
+    means = objectives.with_positions(outputs[layer])[0].mean((1, 2))
     return means.argsort(descending=True, stable=True)[:count].tolist()
 
 

@@ -164,7 +164,7 @@ def feature(
     that the network does not accept; `MissingError` for a network that does not exist.
     """
     settings.check_target()
-    network = network or open_network(settings.network, device=device)
+    network = network or open_network(settings.network, device=device, seed=settings.seed)
     if network.input_spec.channels not in (1, 3):
         raise UsageError(f"a picture has 1 or 3 channels, {network.name} takes {network.input_spec.channels}")
     layer = target_layer(settings, network)

@@ -13,7 +13,6 @@ from torch.nn import functional as F
 from lanterna import shelf
 from lanterna.images import open_picture
 from lanterna.images.digits import mnist
-from lanterna.networks.digits import DIGIT_INPUT
 from lanterna.probes import objectives
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def best_examples(network: Network, layer: str, channels: Sequence[int], side: i
 
     Errors: `MissingError` if the pictures are not on the shelf.
     """
-    if network.input_spec == DIGIT_INPUT:
+    if network.input_spec.is_of_digits:
         return _best_digits(network, layer, channels)
     return _best_crops(network, layer, channels, side)
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lanterna.images.drawing import contact_sheet, signed_picture
-from lanterna.networks.digits import DIGIT_INPUT
 from lanterna.probes import objectives
 from lanterna.probes.kernels import first_kernels
 from lanterna.techniques.feature.algorithm import DIGIT_ZOOM, Feature, Kernels, feature
@@ -43,7 +42,7 @@ class Pair:
 def _feature(job: Job) -> Work:
     settings: Feature = job.settings
     if settings.sheet:
-        job.fetch("mnist" if job.network.input_spec == DIGIT_INPUT else "photographs")
+        job.fetch("mnist" if job.network.input_spec.is_of_digits else "photographs")
     pairs: list[Pair] = []
 
     def results(frame: FeatureFrame, _: Any) -> list[Result]:
@@ -79,7 +78,7 @@ def sheet(settings: Feature, frame: FeatureFrame, network: Network) -> tuple[Ten
             (example.picture, f"{pair.source}  {pair.real:.3g}"),
         ]
     source = (
-        "training digit" if network.input_spec == DIGIT_INPUT else "of the shelf's photographs (not ImageNet)"
+        "training digit" if network.input_spec.is_of_digits else "of the shelf's photographs (not ImageNet)"
     )
     title = f"{layer} of {network.name}: generated, and the best {source}"
     return contact_sheet(cells, columns=8, side=128, title=title), pairs

@@ -23,6 +23,7 @@ from lanterna.images.decoding import open_image
 from lanterna.images.digits import mnist
 from lanterna.images.ink import WORKING_SIZE, Page, find_drawing, find_ink
 from lanterna.images.normalise import Normalised, normalise
+from lanterna.networks.digits import CLASSES, SIDE
 from lanterna.techniques.read.refinement import digit_probability, refine_segments
 from lanterna.techniques.read.scorer import Scorer, scorer_for
 from lanterna.techniques.technique import Settings
@@ -188,9 +189,13 @@ def read(
 
 
 def check_reads_digits(network: Network) -> None:
-    """Raise UsageError if the network classifies photographs."""
-    if network.input_spec.channels != 1:
-        raise UsageError(f"{network.name} classifies photographs and cannot read digits: use conv or dense")
+    """Raise UsageError if the network is not one of digits: 1 × 28 × 28 pixels in, ten classes out."""
+    if not network.input_spec.is_of_digits or len(network.classes) != CLASSES:
+        spec, classes = network.input_spec, len(network.classes)
+        raise UsageError(
+            f"{network.name} cannot read digits: expected a network of 1 × {SIDE} × {SIDE} pixels and "
+            f"{CLASSES} classes, this one has {spec.channels} × {spec.size} × {spec.size} and {classes}"
+        )
 
 
 def _load_picture(source: Source | Tensor) -> tuple[Tensor, tuple[int, int]]:

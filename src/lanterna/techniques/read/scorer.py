@@ -8,14 +8,13 @@ samples": Mahalanobis distance to the nearest class).
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from lanterna.images.digits import mnist, random_handwriting
+from lanterna.images.recipe import weights_sha256
 
 if TYPE_CHECKING:
     from lanterna.networks.network import Network
@@ -134,8 +133,7 @@ def scorer_for(network: Network) -> Scorer:
     """
     state = network.state_dict()
     description = repr((network, {name: (value.device, value.stride()) for name, value in state.items()}))
-    weights = save({name: value.contiguous().cpu() for name, value in state.items()})
-    key = hashlib.sha256(description.encode() + weights).hexdigest()
+    key = f"{description} {weights_sha256(network)}"
     scorer = Scorer(network, _cache.get(key))
     _cache[key] = scorer.statistics
     if len(_cache) > _MAX_CACHED:

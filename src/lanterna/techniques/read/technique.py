@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from lanterna.images.annotate import Mark, draw_marks, draw_steps
+from lanterna.networks.catalogue import DIGIT_NETWORKS
 from lanterna.techniques.read.algorithm import Read, ReadPage, check_reads_digits, read
 from lanterna.techniques.technique import Frame, Input, Output, Report, Result, Technique, Work
 from lanterna.techniques.train.technique import open_or_train
@@ -39,10 +40,10 @@ def draw(page: ReadPage, output: DrawnOutput) -> Tensor:
 
 def _read(job: Job) -> Work:
     job.fetch("mnist")
-    if job.opened_network is None:
+    if job.opened_network is None and job.settings.network in DIGIT_NETWORKS:
         opening = job.open_reader or open_or_train
         job.network = opening(job.settings.network, device=job.device)
-        check_reads_digits(job.network)
+    check_reads_digits(job.network)
 
     def frames() -> Frames:
         source = job.open_pictures["picture"][0] if job.open_pictures else job.source("picture")

@@ -198,7 +198,8 @@ def style(
             raise UsageError(
                 f"style: expected {len(styles)} {name}, one for each painting, got {len(values)}"
             )
-    network = with_pooling(network or open_network(settings.network, device=device), settings.pooling)
+    network = network or open_network(settings.network, device=device, seed=settings.seed)
+    network = with_pooling(network, settings.pooling)
     content_layer, balance = choose_layers(network, settings.content_layer, settings.style_layers)
     work = replicate_edges(optimize_for_inference(network, [content_layer, *balance.layers]))
     sizes = style_sizes(photo.shape[1], photo.shape[2], settings)

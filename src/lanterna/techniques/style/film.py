@@ -33,6 +33,7 @@ from lanterna.images.motion import flow_and_confidence, warp
 from lanterna.images.palette import match_histogram
 from lanterna.networks import open_network
 from lanterna.networks.inference import optimize_for_inference
+from lanterna.networks.pooling import with_pooling
 from lanterna.techniques.octaves import resized
 from lanterna.techniques.style.algorithm import Stylize, style, style_sizes
 from lanterna.techniques.style.instant import Instant, instant, open_painter
@@ -96,7 +97,8 @@ def style_frames(
     """
     settings = settings or StyleFilm()
     first = settings.as_base(Stylize)
-    network = network or open_network(settings.network, device=device)
+    network = network or open_network(settings.network, device=device, seed=settings.seed)
+    network = with_pooling(network, settings.pooling)
     content, balance = choose_layers(network, first.content_layer, first.style_layers)
     work = optimize_for_inference(network, [content, *balance.layers])
     style(

@@ -56,7 +56,9 @@ def choose_layers(
     if not content or not named:
         levels = list(_layers_by_size(network).values())[: len(STYLE_LAYERS)]
         if not levels:
-            raise UsageError(f"{network.name} has no layers that output feature maps: use vgg19")
+            raise UsageError(
+                f"{network.name} has no feature maps, like most transformers: use a network such as vgg19"
+            )
         content = content or levels[:4][-1][:2][-1]
         named = named or tuple(level[0] for level in levels)
     for name in (content, *named):
@@ -75,7 +77,8 @@ def _layers_by_size(network: Network) -> dict[tuple[int, ...], list[str]]:
     layers: dict[tuple[int, ...], list[str]] = {}
     relus: dict[tuple[int, ...], list[str]] = {}
     for name, output in network.run(torch.zeros(1, 3, side, side, device=network.get_buffer("mean").device)):
-        if output.ndim == 4 and min(output.shape[2:]) > 1:
+        # Of a square picture maps are square; some transformers put the channels last.
+        if output.ndim == 4 and output.shape[2] == output.shape[3] > 1:
             layers.setdefault(tuple(output.shape[2:]), []).append(name)
             if name in network.layers and isinstance(network.layers[name], nn.ReLU | nn.ReLU6):
                 relus.setdefault(tuple(output.shape[2:]), []).append(name)

@@ -94,6 +94,10 @@ def _teach(job: Job) -> Work:
         raise UsageError("--resume is for --fine-tune: without it, repeating the command continues the work")
     gathered, target = _classes(job), trained_folder(job.title)
     network = job.network
+    if gathered.empty:
+        job.notify(f"left out, because they have no pictures: {', '.join(gathered.empty)}")
+    if gathered.unread:
+        job.notify(gathered.unread)
     if gathered.loose:
         job.notify(
             f"left out: {gathered.loose} {'picture' if gathered.loose == 1 else 'pictures'} in "

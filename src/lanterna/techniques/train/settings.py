@@ -122,6 +122,17 @@ class Train(Plan, Settings):
         return self
 
     @property
+    def unused(self) -> dict[str, str]:
+        """The settings that were changed but do nothing with the others, each with the reason."""
+        reasons = {}
+        if self.network == "dense":
+            reasons = dict.fromkeys(("channels", "convolutions"), "dense has no convolutions")
+        if self.optimiser != "sgd":
+            reasons["momentum"] = f"{self.optimiser} has none"
+        defaults = type(self).model_fields
+        return {name: why for name, why in reasons.items() if getattr(self, name) != defaults[name].default}
+
+    @property
     def digits(self) -> int:
         """The number of training digits."""
         return int((60_000 - self.hold_out) * self.fraction)

@@ -11,10 +11,10 @@ import torch
 from PIL import Image, ImageDraw
 from torch import nn
 
-from lanterna.devices import choose_device
 from lanterna.images.digits import Digits, mnist
 from lanterna.images.drawing import DIM, NIGHT, as_picture, font, signed_picture
-from lanterna.networks.trained import is_trained, open_trained, trained_folder
+from lanterna.networks import open_network
+from lanterna.networks.trained import is_trained, trained_folder
 from lanterna.techniques.execute import Job, begin
 from lanterna.techniques.technique import Output, Report, Result, Technique, Work
 from lanterna.techniques.train.algorithm import logits_of, train
@@ -87,6 +87,8 @@ def _monitored_digits() -> Digits:
 def _train(job: Job) -> Work:
     job.fetch("mnist")
     settings: Train = job.settings
+    for name in settings.unused:
+        job.notify(f"{name} does nothing here: {settings.unused[name]}")
     team, snapshots = job.options.get("team", SINGLE_PROCESS), job.options.get("film")
     film = TrainingFilm(settings, snapshots, resume=job.resume) if snapshots and team.is_first else None
     extra_steps = film_steps(settings.steps) if snapshots else ()
@@ -173,11 +175,9 @@ TECHNIQUES = (TRAIN,)
 def open_or_train(
     name: str = "conv", *, device: str = "auto", watch: Callable[[Any], object] | None = None
 ) -> Network:
-    """Open a trained network; if `conv` or `dense` does not exist yet, train it with the preset `fast` first.
+    """Open a network; if `conv` or `dense` does not exist yet, train it with the preset `fast` first.
 
-    `watch` is called with each frame of the training.
-
-    Errors: `MissingError` if a network of another name does not exist.
+    `watch` is called with each frame of the training. Errors: those of `open_network`.
     """
     if name in ("conv", "dense") and not is_trained(name):
         settings = Train.checked(Train.presets["fast" if name == "conv" else "fast-dense"])
@@ -187,4 +187,4 @@ def open_or_train(
             if watch is not None:
                 watch(frame)
         work.results(frame, job.settings)
-    return open_trained(name).to(choose_device(device))
+    return open_network(name, device=device)

@@ -59,7 +59,6 @@ def _page(name: str, file: Path | None, title: str, _: float) -> str:
     from lanterna.images import open_picture
     from lanterna.images.digits import mnist
     from lanterna.networks import open_network, shelf_items, to_input
-    from lanterna.networks.digits import DIGIT_INPUT
     from lanterna.shelf import is_fetched
     from lanterna.surfaces.studio.techniques import check_network
     from lanterna.surfaces.web.look_page import look_page
@@ -71,7 +70,7 @@ def _page(name: str, file: Path | None, title: str, _: float) -> str:
     if missing:
         raise MissingError(f"{name} has not been fetched yet: lanterna shelf fetch {' '.join(missing)}")
     network = open_network(name, device="cpu", trust=False)
-    digits = network.input_spec == DIGIT_INPUT
+    digits = network.input_spec.is_of_digits
     if file is None:
         if not digits:
             raise MissingError(f"choose a picture for {name}")

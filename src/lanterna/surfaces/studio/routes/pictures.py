@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
 
-from lanterna.errors import UsageError, display_names
+from lanterna.errors import UsageError, display_names, join_lines
 from lanterna.files import sha256
 from lanterna.surfaces.studio.messages import Picture
 from lanterna.surfaces.studio.pictures import MEDIA, import_picture, picture_as_json
@@ -50,7 +50,7 @@ async def add_picture(request: Request) -> Response:
 
 async def import_file(studio: Studio, upload: Path, origin: str, title: str) -> dict[str, Any]:
     """Import an uploaded file into the store."""
-    title = " ".join(title.split())[:120]
+    title = join_lines(title)[:120]
     known = studio.store.picture_by_sha256(await asyncio.to_thread(sha256, upload))
     if known is not None:  # the same file again
         return picture_as_json(studio.store, known)
