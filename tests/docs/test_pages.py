@@ -115,7 +115,12 @@ PAGES = {
             ("style", f"{SHALLOW} --size 64 --steps 1"),
         ),
         instead={"30cm@300dpi": "2cm@150dpi", "1200": "96"},
-        writes=(("style --film", ""), ("style --sheet", "style-sheet.png"), ("style", "style.png")),
+        writes=(
+            ("style --film", ""),
+            ("style --sheet", "style-presets.png"),
+            ("style --strengths", "style-sheet.png"),
+            ("style", "style.png"),
+        ),
         least=64,
     ),
     "paint": Page(

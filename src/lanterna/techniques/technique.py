@@ -39,6 +39,7 @@ class Settings(BaseModel):
 
     verb: ClassVar[str] = "this technique"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    preset_help: ClassVar[Mapping[str, str]] = {}  # what a preset is for, in a few words
     seed: int = Field(
         default=0, ge=0, lt=2**31, description="The random seed: the same seed, the same result."
     )

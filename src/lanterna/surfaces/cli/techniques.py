@@ -129,7 +129,9 @@ def _parameters(techniques: Sequence[Technique]) -> Iterator[inspect.Parameter]:
             underscored(each.name), Annotated[kind_of | None, Parameter(help=_sentence(each.help))]
         )
     if main.presets:
-        shown = Parameter(help=f"A named set of settings: {', '.join(main.presets)}.")
+        described = main.settings.preset_help
+        presets = [f"{name} ({described[name]})" if name in described else name for name in main.presets]
+        shown = Parameter(help=f"A named set of settings: {', '.join(presets)}.")
         yield _keyword("preset", Annotated[str | None, shown], main.default_preset or None)
     yield _keyword("settings", Annotated[_union(techniques) | None, AsOptions])
     names = set(main.settings.model_fields)

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     Watch = Callable[[TrainFrame], None]
 
-SHELF = ("mnist", "efficientnet-lite0", "imagenet-classes", "photographs", "vgg16", "instant-style")
+SHELF = ("mnist", "efficientnet-lite0", "imagenet-classes", "photographs", "vgg19", "instant-style")
 SIDES = {"dream": 640, "at once": 448, "step by step": 320}
 """Pixels along the longer side of each picture, by technique."""
 

@@ -37,7 +37,7 @@ def techniques(name: str = "") -> Sheet:
     parts = [
         technique.help,
         _list("Inputs", [_input(each) for each in technique.inputs]),
-        _list("Presets", [f"- `{preset}`" for preset in technique.presets]),
+        _list("Presets", [_preset(technique, preset) for preset in technique.presets]),
         _list("Settings", settings),
     ]
     return Sheet(name, "\n\n".join(filter(None, parts)))
@@ -45,6 +45,11 @@ def techniques(name: str = "") -> Sheet:
 
 def _list(title: str, lines: list[str]) -> str:
     return "\n".join([f"**{title}**", "", *lines]) if lines else ""
+
+
+def _preset(technique: Technique, name: str) -> str:
+    described = technique.settings.preset_help.get(name, "")
+    return f"- `{name}`" + (described and f": {described}")
 
 
 def _input(each: Input) -> str:

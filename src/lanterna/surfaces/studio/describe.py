@@ -83,6 +83,7 @@ def _technique_description(technique: Technique) -> TechniqueDescription:
         "words": technique.help,
         "schema": schema,
         "presets": {name: dict(preset) for name, preset in technique.presets.items()},
+        "preset_help": dict(technique.settings.preset_help),
         "thumbnails": _thumbnails(technique),
         "inputs": [
             {

@@ -114,8 +114,8 @@ Role = TypedDict("Role", {
 })  # fmt: skip
 TechniqueDescription = TypedDict("TechniqueDescription", {
     "kind": str, "room": str, "title": str, "words": str, "schema": dict[str, Any],
-    "presets": dict[str, dict[str, Any]], "thumbnails": dict[str, str], "inputs": list[Role],
-    "live": list[str], "plain": list[str], "hidden": list[str],
+    "presets": dict[str, dict[str, Any]], "preset_help": dict[str, str], "thumbnails": dict[str, str],
+    "inputs": list[Role], "live": list[str], "plain": list[str], "hidden": list[str],
 })  # fmt: skip
 Room = TypedDict("Room", {"name": str, "title": str, "own": bool})
 Place = TypedDict("Place", {"label": str, "room": str, "kind": str, "role": str, "suffix": str})

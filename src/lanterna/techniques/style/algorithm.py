@@ -5,10 +5,10 @@ and the statistics of its features at several layers match the painting's. Gatys
 Algorithm of Artistic Style" (2015) and "Image Style Transfer Using Convolutional Neural Networks" (2016).
 
 Differences from the papers: pictures are painted from small to large, each size starting from the one before
-(Gatys et al., "Controlling Perceptual Factors in Neural Style Transfer", 2017, section 6); styles are
-compared by means and covariances by default, not by Gram matrices; every part of the loss is relative to the
-target's own magnitude, so that weights mean the same for any network, size and painting; fine layers weigh
-the most.
+(Gatys et al., "Controlling Perceptual Factors in Neural Style Transfer", 2017, section 6), and a size ends
+early if the picture no longer changes; styles are compared by means and covariances by default, not by Gram
+matrices, and the colours of the pixels likewise; every part of the loss is relative to the target's own
+magnitude, so that weights mean the same for any network, size and painting.
 """
 
 from __future__ import annotations
@@ -62,13 +62,26 @@ class Stylize(Settings):
 
     verb: ClassVar[str] = "style"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "portrait": {"strength": 0.6},
-        "touch": {"strength": 0.3},
-        "faithful": {"strength": 0.6, "keep_colours": "light"},
-        "palette": {"strength": 2.0, "keep_colours": "palette"},
-        "broad": {"strength": 2.0, "brush": 2.0, "detail": 0.5},
-        "wild": {"strength": 5.0, "start": "palette"},
+        "painting": {},
+        "touch": {"strength": 0.5},
+        "portrait": {"strength": 0.7, "brush": 0.7},
+        "wild": {"strength": 3.0},
+        "broad": {"strength": 1.5, "brush": 2.0},
+        "faithful": {"strength": 1.0, "keep_colours": "light"},
+        "palette": {"strength": 1.5, "keep_colours": "palette"},
         "draft": {"size": 320, "steps": 12},
+        "print": {"size": 1600, "steps": 16},
+    }
+    preset_help: ClassVar[dict[str, str]] = {
+        "painting": "strokes, light and colours of the painting, over the lines of the photograph",
+        "touch": "the photograph, with a breath of paint",
+        "portrait": "fine strokes, so that a face stays itself",
+        "wild": "the painting takes over",
+        "broad": "large, bold strokes",
+        "faithful": "strokes in the photograph's own colours",
+        "palette": "strokes mixed from the photograph's colours",
+        "draft": "small and quick, to see whether a painting fits",
+        "print": "1,600 pixels, for paper; takes minutes",
     }
 
     network: str = Field(
@@ -85,7 +98,7 @@ class Stylize(Settings):
         default=1.0,
         gt=0,
         le=100,
-        description="How strong the painting's style is: 0.3 is a touch, 5 leaves little of the photograph.",
+        description="How strong the painting's style is: 0.5 is a touch, 3 leaves little of the photograph.",
     )
     brush: float = Field(
         default=1.0,

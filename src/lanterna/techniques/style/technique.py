@@ -158,8 +158,8 @@ STYLE = Technique(
     manual="""Paint a photograph in the style of a painting.
 
     `lanterna style cat.jpg --style waves.jpg`, `--strength 2 --brush 0.7`, `--keep-colours light`; `--sheet`
-    to compare settings. With --instant it takes seconds: `--instant --style waves.jpg` or `--instant
-    --built-in 19`.
+    compares the presets, `--strengths` strengths and brushes. With --instant it takes seconds: `--instant
+    --style waves.jpg` or `--instant --built-in 19`.
 
     Mix two paintings with `--weights 2 1`, or give each its place: `--style sky.jpg sea.jpg --mask
     sky-mask.png`. Give a film instead of the photograph to paint every frame: `--film out.mp4`.
@@ -194,6 +194,17 @@ def _grid(settings: Any) -> list[list[Any]]:
     ]
 
 
+def _preset_cells(settings: Painted) -> list[SheetCell]:
+    """Return a cell for each preset, with the person's own settings; presets of a size look like others."""
+    defaults = Painted().model_dump()
+    own = {name: value for name, value in settings.model_dump().items() if value != defaults[name]}
+    return [
+        SheetCell(name, "style", Painted.checked({**preset, **own}), name)
+        for name, preset in Painted.presets.items()
+        if "size" not in preset
+    ]
+
+
 def _cells(settings: Any) -> list[SheetCell]:
     technique = "instant" if isinstance(settings, Instant) else "style"
     return [
@@ -215,10 +226,17 @@ _SHEET: dict[str, Any] = {
     "heading": lambda *_: "Strength, brush",
 }  # fmt: skip
 
+PRESET_SHEET = sheet_of(
+    STYLE, name="style-presets", title="A sheet", help="Small pictures with each preset, to choose from.",
+    verb="style", flags=("sheet",), outputs=("presets",),
+    shown_first=("strength", "brush", "detail", "keep_colours"),
+    cells=_preset_cells, small=_small, columns=lambda *_: 4, heading=lambda *_: "Presets",
+)  # fmt: skip
+
 STYLE_SHEET = sheet_of(
-    STYLE, name="style-sheet", title="A sheet",
-    help="Small pictures with different settings, to choose from.", verb="style",
-    flags=("sheet",), outputs=("sheet",), shown_first=("strength", "brush", "detail", "keep_colours"),
+    STYLE, name="style-sheet", title="Strengths",
+    help="Small pictures with different strengths and brushes, to choose from.", verb="style",
+    flags=("strengths",), outputs=("sheet",), shown_first=("strength", "brush", "detail", "keep_colours"),
     **_SHEET,
 )  # fmt: skip
 
@@ -273,4 +291,4 @@ INSTANT_FILM = film_of(
     shown_first=("strength", "brush", "built_in", "carry"), frames=_film, length=_length,
 )  # fmt: skip
 
-TECHNIQUES = (STYLE, STYLE_SHEET, INSTANT, INSTANT_SHEET, INSTANT_FILM, STYLE_FILM)
+TECHNIQUES = (STYLE, PRESET_SHEET, STYLE_SHEET, INSTANT, INSTANT_SHEET, INSTANT_FILM, STYLE_FILM)

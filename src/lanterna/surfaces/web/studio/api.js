@@ -57,6 +57,7 @@
     @property {string} words
     @property {{ properties: Record<string, Schema>, $defs?: Record<string, Schema> }} schema
     @property {Record<string, Settings>} presets
+    @property {Record<string, string>} preset_help
     @property {Record<string, string>} thumbnails
     @property {Role[]} inputs
     @property {string[]} live - settings that can change while a job runs

@@ -446,13 +446,17 @@ function useExample(technique, inputs) {
 function Presets({ technique, preset }) {
   const names = Object.keys(technique.presets);
   if (!names.length) return null;
+  // A preset without settings names the defaults.
+  const defaults = names.find((name) => !Object.keys(technique.presets[name]).length);
+  const shown = [null, ...names.filter((name) => name !== defaults)];
+  const help = technique.preset_help[preset ?? defaults ?? ""];
   const thumbnails = technique.thumbnails ?? {};
   const choose = (name) =>
     setQuery({ preset: name, ...Object.fromEntries(settings(technique).map((each) => [each.name, null])) });
   return html`
     <fieldset class="presets" data-thumbnails=${Object.keys(thumbnails).length > 0}>
       <legend>Presets</legend>
-      ${[null, ...names].map(
+      ${shown.map(
         (name) => html`
           <label key=${name} class="chip">
             <input type="radio" name="preset" checked=${preset === name} onChange=${() => choose(name)} />
@@ -463,11 +467,12 @@ function Presets({ technique, preset }) {
                   <img src=${thumbnails[name ?? ""]} width="160" height="120" alt="" loading="lazy" />
                 `
               }
-              ${name ?? "Default"}
+              ${name ?? defaults ?? "Default"}
             </span>
           </label>
         `,
       )}
+      ${help && html`<p class="hint">${help[0].toUpperCase()}${help.slice(1)}</p>`}
     </fieldset>
   `;
 }
