@@ -63,8 +63,8 @@ class Stylize(Settings):
     verb: ClassVar[str] = "style"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "painting": {},
-        "touch": {"strength": 0.5},
-        "portrait": {"strength": 0.7, "brush": 0.7},
+        "touch": {"strength": 0.7, "detail": 0.5},
+        "portrait": {"strength": 0.6, "detail": 0.4},
         "wild": {"strength": 3.0},
         "broad": {"strength": 1.5, "brush": 2.0},
         "faithful": {"strength": 1.0, "keep_colours": "light"},
@@ -75,7 +75,7 @@ class Stylize(Settings):
     preset_help: ClassVar[dict[str, str]] = {
         "painting": "strokes, light and colours of the painting, over the lines of the photograph",
         "touch": "the photograph, with a breath of paint",
-        "portrait": "fine strokes, so that a face stays itself",
+        "portrait": "soft strokes, so that a face stays itself",
         "wild": "the painting takes over",
         "broad": "large, bold strokes",
         "faithful": "strokes in the photograph's own colours",
