@@ -2,7 +2,7 @@
 
 `python benchmarks/style.py [--quick] [--threads 2] [--photograph FILE] [--painting FILE] [--seconds 90]
 [--large]`: at 256 and at 512 px, all beginning with the photograph, all going down the same loss of the same
-vgg16:
+vgg19 with average pooling:
 
 ours        the recipe as it is, in float32 and, where the processor has it, in bfloat16;
 gatys       full size from the first step, L-BFGS (history 100) in float32: Gatys et al. 2015;
@@ -53,6 +53,8 @@ def main() -> None:
                 found[name] = bench.apart(measured, work, side, options)
         compare(found)
         figures[f"{side} px"] = found
+        for kind in bench.precisions():
+            found[f"a step, {kind}"] = bench.apart(where_time_goes, side, options)
     if options.large:
         figures["3000 px, two steps"] = {}
         for kind in bench.precisions():
@@ -126,7 +128,6 @@ class Keeping:
 
 
 def run(work, photo, painting, keep):
-    from lanterna.networks import open_network
     from lanterna.techniques.style import algorithm as recipes
 
     side = max(photo.shape[1:])
@@ -138,7 +139,7 @@ def run(work, photo, painting, keep):
             ):
                 break
         return
-    network = open_network("vgg16", device="cpu")
+    network = open_default()
     if work == "stp":
         schedule_of_stp(network, photo, painting, keep)
         return
@@ -209,19 +210,74 @@ def measure_for(network, photo, painting, side):
     from lanterna.techniques.style.loss import compute_loss
 
     settings = recipes.Stylize(size=side)
-    layer, weights = choose_layers(network, settings.content_layer, settings.style_layers)
+    layer, balance = choose_layers(network, settings.content_layer, settings.style_layers)
     content, painted = recipes._compute_targets(
-        settings, network, photo, [painting], [], None, layer, list(weights), settings.tile
+        settings, network, photo, [painting], [], None, layer, list(balance.layers), settings.tile
     )
     return partial(
-        compute_loss, network, target=recipes._weighted_target(settings, content, painted, weights), tile=4096
+        compute_loss, network, target=recipes._weighted_target(settings, content, painted, balance), tile=4096
     )
+
+
+def open_default():
+    """Open the network of the defaults as it is, in float32, with its pooling."""
+    from lanterna.networks import open_network
+    from lanterna.networks.pooling import with_pooling
+    from lanterna.techniques.style.algorithm import Stylize
+
+    settings = Stylize()
+    return with_pooling(open_network(settings.network, device="cpu"), settings.pooling)
+
+
+def where_time_goes(side, options):
+    """The seconds of a step at the final size, and of its convolutions at the best rate measured here."""
+    from lanterna import shelf
+    from lanterna.images import open_picture
+    from lanterna.networks.inference import optimize_for_inference
+    from lanterna.techniques.style.layers import choose_layers, replicate_edges
+
+    folder, network = shelf.need("photographs"), open_default()
+    photo = open_picture(options.photograph or folder / "astronaut.png")
+    painting = open_picture(options.painting or folder / "coffee.png")
+    photo = resized(photo, shape(photo, side))
+    layer, balance = choose_layers(network)
+    fast = replicate_edges(optimize_for_inference(network, [layer, *balance.layers]))
+    measure = measure_for(fast, photo, painting, side)
+    step = best(lambda: measure(photo), 3)
+    with torch.no_grad():
+        operations = sum(
+            2 * 2 * output.numel() * module.weight[0].numel()  # forwards, and back to its input
+            for (_, output), module in zip(fast.run(photo[None]), fast.layers.values(), strict=True)
+            if isinstance(module, torch.nn.Conv2d)
+        )
+    rate = best_convolution_rate(next(fast.layers.parameters()).dtype)
+    return {
+        "step_s": round(step, 3),
+        "convolutions_at_best_rate_s": round(operations / rate, 3),
+        "share_of_peak": round(operations / rate / step, 2),
+        "best_gflops": round(rate / 1e9),
+    }
+
+
+def best_convolution_rate(dtype):
+    """The most floating-point operations a second of a convolution of VGG's shapes."""
+    rates = []
+    for channels, length in ((128, 96), (256, 64), (512, 32)):
+        convolution = torch.nn.Conv2d(channels, channels, 3, padding=1).to(dtype)
+        convolution = convolution.to(memory_format=torch.channels_last).requires_grad_(False)
+        x = torch.randn(1, channels, length, length, dtype=dtype).to(memory_format=torch.channels_last)
+        operations = 2 * channels * channels * 9 * length * length
+        rates.append(operations / best(partial(convolution, x), 5))
+    return max(rates)
+
+
+def best(work, rounds):
+    """The fewest seconds of some rounds, after one to warm up."""
+    return min(bench.timed(work)[0] for _ in range(rounds + 1))
 
 
 def loss_for(photo, painting, side):
-    from lanterna.networks import open_network
-
-    measure = measure_for(open_network("vgg16", device="cpu"), photo, painting, side)
+    measure = measure_for(open_default(), photo, painting, side)
     return lambda picture: measure(picture).total
 
 
@@ -233,7 +289,7 @@ def large(photo, painting):
 
     side = max(photo.shape[1:])
     settings = Stylize(size=side, ratio=4, steps=2)
-    network = open_network("vgg16", device="cpu")
+    network = open_network(settings.network, device="cpu")
     plan = estimate_style(tuple(photo.shape[1:]), settings, network)
     begun = time.perf_counter()
     for frame in style(
