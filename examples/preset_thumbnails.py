@@ -67,8 +67,8 @@ def main(folder: Path, pattern: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for kind, (settings, run) in techniques.items():
         for name, preset in {"": {}, **settings.presets}.items():
-            if not fnmatch(f"{kind}-{name}", pattern):
-                continue
+            if (name and not preset) or not fnmatch(f"{kind}-{name}", pattern):
+                continue  # a preset without settings has the thumbnail of the defaults
             file = folder / f"{kind}{'-' if name else ''}{name}.jpg"
             picture = resized(run(settings.checked(preset)), SIZE).clamp(0, 1)
             as_image(picture).save(file, quality=80, optimize=True)

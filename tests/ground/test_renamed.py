@@ -23,6 +23,7 @@ from lanterna.techniques.checkpoint import read_state, write_state
 from lanterna.techniques.dream.algorithm import Dream
 from lanterna.techniques.frame_folder import FrameFolder
 from lanterna.techniques.rerun import with_overrides
+from lanterna.techniques.style.algorithm import Stylize
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +52,17 @@ def test_checksums_use_the_old_names() -> None:
     old = torch.nn.Module()
     old.stages = module.layers
     assert weights_sha256(module) == weights_sha256(old)
+
+
+def test_a_checkpoint_of_an_old_style_transfer_is_resumed(tmp_path: Path) -> None:
+    """It ran with pooling by maximum, and to the last step."""
+    settings = Stylize(network="vgg16", pooling="maximum", tolerance=0)
+    old = settings.model_dump(mode="json")
+    del old["pooling"], old["tolerance"]
+    write_state(tmp_path / "state.pt", {"settings": json.dumps(old), "step": 1})
+    assert read_state(tmp_path / "state.pt", settings, {"step"})["step"] == 1
+    with pytest.raises(UsageError, match="other settings"):
+        read_state(tmp_path / "state.pt", Stylize(network="vgg16"), {"step"})
 
 
 def test_a_checkpoint_with_old_settings_is_resumed(tmp_path: Path) -> None:

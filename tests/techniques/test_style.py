@@ -260,6 +260,29 @@ def test_the_receptive_radius_of_vgg_is_known(vgg):
     assert (columns - centre).abs().max() <= 78
 
 
+@pytest.mark.slow
+def test_the_colours_become_the_paintings(vgg, cat, bricks):
+    """Their means, and as much light and contrast as the painting has."""
+    picture = painted(cat, vgg, [bricks], steps=20)
+    means = [each.mean((1, 2)) for each in (picture, bricks, cat)]
+    assert (means[0] - means[1]).abs().max() < 0.3 * (means[2] - means[1]).abs().max()
+    spreads = [each.std((1, 2)) for each in (picture, bricks)]
+    assert (spreads[0] / spreads[1] > 0.8).all()
+
+
+@pytest.mark.slow
+def test_a_size_ends_when_the_picture_no_longer_changes(vgg, cat, bricks):
+    frames = list(
+        style(cat, Stylize(size=64, steps=60, tolerance=2.0, **SHALLOW), styles=[bricks], network=vgg)
+    )
+    last = frames[-1]
+    assert last.step == last.steps == 60
+    assert last.unchanged_after == len(frames) < 60
+    assert [frame.unchanged_after for frame in frames[:-1]] == [None] * (len(frames) - 1)
+    before, after = (frame.picture for frame in frames[-2:])
+    assert 255 * (after - before).abs().mean() < 2.1
+
+
 def test_a_bad_step_is_undone():
     start = torch.full((3, 8, 8), 2.0)
     descent = Descent(start, "lbfgs")
