@@ -63,12 +63,12 @@ class Stylize(Settings):
     verb: ClassVar[str] = "style"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "painting": {},
-        "touch": {"strength": 0.7, "detail": 0.5},
-        "portrait": {"strength": 0.6, "detail": 0.4},
-        "wild": {"strength": 3.0},
-        "broad": {"strength": 1.5, "brush": 2.0},
-        "faithful": {"strength": 1.0, "keep_colours": "light"},
-        "palette": {"strength": 1.5, "keep_colours": "palette"},
+        "touch": {"strength": 0.45, "detail": 0.5},
+        "portrait": {"strength": 0.5, "detail": 0.5},
+        "wild": {"strength": 2.0},
+        "broad": {"brush": 2.0},
+        "faithful": {"keep_colours": "light"},
+        "palette": {"keep_colours": "palette"},
         "draft": {"size": 320, "steps": 12},
         "print": {"size": 1600, "steps": 16},
     }
@@ -98,7 +98,7 @@ class Stylize(Settings):
         default=1.0,
         gt=0,
         le=100,
-        description="How strong the painting's style is: 0.5 is a touch, 3 leaves little of the photograph.",
+        description="How strong the painting's style is: 0.5 is a touch, 2 leaves little of the photograph.",
     )
     brush: float = Field(
         default=1.0,

@@ -29,7 +29,7 @@ class Balance:
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 """VGG's style layers: fine ones describe colours and strokes, coarse ones the forms that strokes compose."""
 
-_BALANCES = {"vgg19": Balance(dict.fromkeys(STYLE_LAYERS, 0.2), content=0.2, smoothness=6.0, colour=4.0)}
+_BALANCES = {"vgg19": Balance(dict.fromkeys(STYLE_LAYERS, 0.2), content=0.08, smoothness=6.0, colour=4.0)}
 # In the network that was fine-tuned for edges, coarse layers dissolve faces before they show strokes.
 _FINE = Balance(
     dict(zip(STYLE_LAYERS, (0.7, 0.2, 0.065, 0.025, 0.01), strict=True)),
