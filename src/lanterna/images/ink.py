@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lanterna.images.light import EvenedPage, even_light
+from lanterna.images.lines import Line, cover_lines, find_lines
 from lanterna.images.rules import Rule, remove_rules
 from lanterna.images.segments import Segment, find_segments, ink_levels
 from lanterna.images.sheet import page_turn, rotate, sheet_mask
@@ -30,8 +31,8 @@ class Page:
 
     `picture` `(3, H, W)` at working size; `evened` its lighting and ink; `sheet` bool `(H, W)`, the paper
     without the table around it; `turn` the page's rotation in degrees, counter-clockwise; `ruled` `(H', W')`,
-    the levelled page's ink; `ink` the same without `rules`; `segments` the possible digits on the levelled
-    page; `back` `(2, 3)`, the affine map from the levelled page to pixels of the original picture.
+    the levelled page's ink; `ink` the same without `lines` and `rules`; `segments` the possible digits on the
+    levelled page; `back` `(2, 3)`, the affine map from the levelled page to pixels of the original picture.
     """
 
     picture: Tensor
@@ -40,6 +41,7 @@ class Page:
     turn: float
     ruled: Tensor
     ink: Tensor
+    lines: list[Line]
     rules: list[Rule]
     segments: list[Segment]
     back: NDArray[np.float64]
@@ -73,13 +75,16 @@ def find_ink(picture: Tensor, size: tuple[int, int] | None = None) -> Page:
     sheet = sheet_mask(evened.background)
     ink = evened.ink * sheet
     noise = evened.noise
-    _level, weak, _ = ink_levels(ink.numpy(), noise)
+    _, weak, strong = ink_levels(ink.numpy(), noise)
     turn = page_turn(ink, weak)
     ruled, back = rotate(ink, turn) if abs(turn) > 0.3 else (ink, np.eye(3)[:2])
-    cleaned, rules = remove_rules(ruled, noise)
+    mask = ruled.numpy() > strong  # the rules of lined paper are fainter, and are removed next
+    lines = find_lines(mask)
+    cleaned = ruled.masked_fill(torch.from_numpy(cover_lines(mask, lines)), 0)
+    cleaned, rules = remove_rules(cleaned, noise)
     segments = find_segments(cleaned.numpy(), noise)
     scale = np.array([[original[0] / width], [original[1] / height]])
-    return Page(picture, evened, sheet, turn, ruled, cleaned, rules, segments, back * scale)
+    return Page(picture, evened, sheet, turn, ruled, cleaned, lines, rules, segments, back * scale)
 
 
 def find_drawing(picture: Tensor, size: tuple[int, int] | None = None) -> Page:
@@ -97,7 +102,7 @@ def find_drawing(picture: Tensor, size: tuple[int, int] | None = None) -> Page:
     segments = find_segments(ink.numpy(), 0.0)
     back = np.eye(3)[:2] * np.array([[original[0] / width], [original[1] / height]])
     sheet = torch.ones(height, width, dtype=torch.bool)
-    return Page(picture, evened, sheet, 0.0, ink, ink, [], segments, back)
+    return Page(picture, evened, sheet, 0.0, ink, ink, [], [], segments, back)
 
 
 def _working_size(picture: Tensor) -> Tensor:
