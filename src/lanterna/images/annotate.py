@@ -76,7 +76,7 @@ def draw_steps(
     """
     level = 1 - page.ink
     panels = [
-        ("original", as_image(page.picture)),
+        ("original", as_image(page.original)),
         ("grey, along the colour of the ink", as_image(page.evened.grey[None].clamp(0, 1))),
         ("lighting evened out", as_image(1 - page.evened.ink[None])),
         (_rotation_caption(page), as_image(1 - page.ruled[None])),

@@ -1,4 +1,4 @@
-"""Straight lines drawn or printed on a page: underlines, frames, tables, forms. Found, and removed from the ink.
+"""Straight lines on a page: underlines, frames, tables, forms. They are found, and removed from the ink.
 
 A line is a chain of thin straight pieces. Handwriting has straight strokes too, so a chain is a line only if
 it is longer than any digit's stroke, or a side of a rectangle. Where a stroke crosses a line, the stroke
@@ -26,7 +26,7 @@ _STEEPEST = 0.3  # vertical per horizontal
 
 
 class Line(NamedTuple):
-    """A line: `at[i]` is its centre at column `start + i` (row, if `upright`), `thick` its width, in pixels."""
+    """A line: `at[i]` is its centre at column `start + i` (row, if `upright`), `thick` its width in pixels."""
 
     start: int
     at: NDArray[np.float64]
@@ -118,7 +118,7 @@ def _piece(inside: Mask, x0: int, y0: int, upright: bool) -> Line | None:
     if plain.mean() < 0.75:
         return None
     curve = np.polyfit(x[plain], centres[plain], len(curve) - 1)
-    at = np.polyval(curve, x) + y0
+    at = (np.polyval(curve, x) + y0).astype(np.float64)
     if abs(at[-1] - at[0]) > _STEEPEST * len(at):
         return None
     return Line(x0, at, thick, upright)
@@ -175,7 +175,7 @@ def _joined(line: Line, piece: Line) -> Line:
 
 
 def _sides_of_rectangles(level: list[Line], upright: list[Line]) -> Mask:
-    """Return which strokes, level ones first, are sides of a rectangle: two pairs that meet at four corners."""
+    """Return which strokes, level ones first, are sides of a rectangle: pairs that meet at four corners."""
     sides = np.zeros(len(level) + len(upright), bool)
     meets = _meetings(level, upright)
     for first, second in np.argwhere(np.triu(meets.T.astype(np.int32) @ meets, 1) >= 2):
@@ -197,7 +197,8 @@ def _meetings(level: list[Line], upright: list[Line]) -> Mask:
     reach = 3 + np.add.outer([line.thick for line in level], [line.thick for line in upright])
     across, down = (np.array([[line.start, line.end] for line in lines]) for lines in (level, upright))
     inside = (x >= across[:, :1] - reach) & (x <= across[:, 1:] + reach)
-    return inside & (y >= down[:, 0] - reach) & (y <= down[:, 1] + reach)
+    meetings: Mask = inside & (y >= down[:, 0] - reach) & (y <= down[:, 1] + reach)
+    return meetings
 
 
 def _cover(mask: Mask, lines: list[Line]) -> Mask:

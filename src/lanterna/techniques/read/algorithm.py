@@ -2,7 +2,7 @@
 
 `lanterna.images.ink` cleans the page and segments it, each segment is normalised to look like the training
 digits, and the network reads it. If digits may touch or be broken, the network's scores decide where to cut
-or join.
+or join. What is no digit is a sign or is left out (`symbols.py`), and the layout gives the text (`layout.py`).
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from torch import Tensor
 
 from lanterna.errors import UsageError
 from lanterna.images import open_picture
+from lanterna.images.cells import find_tables
 from lanterna.images.decoding import open_image
 from lanterna.images.digits import mnist
 from lanterna.images.ink import WORKING_SIZE, Page, find_drawing, find_ink
 from lanterna.images.normalise import Normalised, normalise
-from lanterna.techniques.read.refinement import digit_probability, refine_segments
+from lanterna.techniques.read.layout import UNREAD, Item, arrange, number_words
+from lanterna.techniques.read.refinement import best_turn, digit_probability, patches, refine_segments
 from lanterna.techniques.read.scorer import Scorer, scorer_for
+from lanterna.techniques.read.symbols import read_symbols
 from lanterna.techniques.technique import Settings
 from lanterna.techniques.train.technique import open_or_train
 
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 
 _ORIENTATION = 274  # the EXIF tag
 _DOUBTFUL = 0.6
+_SIGN = 0.8  # the least probability of a sign that is read
 _MAX_ASPECT = 0.7  # width divided by height up to which a segment is one digit and not cut
 _MAX_ASPECT_ON_PAD = 0.9  # higher, because an unfinished digit scores badly without being two digits
 
@@ -81,7 +85,7 @@ class Reading:
 
     `probabilities` are the network's calibrated probabilities of 0 to 9, assuming that it is a digit.
     `confidence` is the probability that it is a digit and read correctly. `box` is x0, y0, x1, y1 in pixels
-    of the given picture. `image` `(1, 28, 28)` is the network's input. `neighbours` are the nearest training
+    of the given picture. `row` is its line of the text, `column` its cell or column in that line. `image` `(1, 28, 28)` is the network's input. `neighbours` are the nearest training
     digits, if requested.
     """
 
@@ -91,6 +95,7 @@ class Reading:
     box: tuple[float, float, float, float]
     row: int
     image: Tensor
+    column: int = 0
     note: str = ""
     neighbours: tuple[Neighbour, ...] = ()
 
@@ -106,10 +111,26 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Sign:
+    """A sign between digits; its `text` is `[?]` if it is not read. The other fields are as in `Reading`."""
+
+    text: str
+    box: tuple[float, float, float, float]
+    row: int
+    column: int = 0
+
+
+@dataclass(frozen=True)
 class ReadPage(Sequence[Reading]):
-    """The digits of one page in reading order, with `notes` for the user and all intermediate results."""
+    """The digits of one page in reading order, with `notes` for the user and all intermediate results.
+
+    `text` has a line for each row, a question mark after each doubtful digit, spaces between words, and tabs
+    between columns and the cells of tables.
+    """
 
     readings: tuple[Reading, ...]
+    signs: tuple[Sign, ...]
+    text: str
     notes: tuple[str, ...]
     page: Page
     segments: tuple[Segment, ...]
@@ -132,11 +153,6 @@ class ReadPage(Sequence[Reading]):
         """The readings, by row."""
         last = self.readings[-1].row + 1 if self.readings else 0
         return [[reading for reading in self.readings if reading.row == row] for row in range(last)]
-
-    @property
-    def text(self) -> str:
-        """The digits as text: a line for each row, a question mark after each doubtful digit."""
-        return "\n".join("".join(f"{r.digit}{'?' if r.doubtful else ''}" for r in row) for row in self.rows)
 
 
 def read(
@@ -164,27 +180,88 @@ def read(
     pad = settings.surface == "pad"
     page = find_drawing(picture, size) if pad else find_ink(picture, size)
     max_aspect = (_MAX_ASPECT_ON_PAD if pad else _MAX_ASPECT) if settings.cut else math.inf
-    segments = refine_segments(page.segments, scorer, max_aspect)
-    normalised = normalise([torch.from_numpy(segment.ink) for segment in segments])
+    if not pad and (turns := best_turn(page.segments.digits, scorer)):
+        page = find_ink(picture, size, turns)
+    segments = refine_segments(page.segments.digits, scorer, max_aspect)
+    normalised = normalise(patches(segments))
     scores = scorer(normalised.images)
     best = scores.probabilities.max(1)
-    page_probability = digit_probability(segments, best.values * scores.similarity)
-    confidence = best.values * scores.similarity * page_probability
-    neighbours = _neighbours(scorer, scores.features, settings.nearest)
+    texts, digit_share = _texts(segments, normalised.images, best.indices, pad=pad)
+    trust = best.values * scores.similarity * digit_share
+    items = [
+        Item(*segment.box, text, n) for n, (segment, text) in enumerate(zip(segments, texts, strict=True))
+    ]
+    marks = [] if pad else [Item(*mark.box) for mark in page.segments.marks]
+    lines = arrange([*items, *marks], find_tables(page.lines, (page.ink.shape[0], page.ink.shape[1])))
+    places = [
+        (item, row, column)
+        for row, line in enumerate(lines)
+        for column, words in enumerate(line.fields)
+        for word in words
+        for item in word
+    ]
+    digits = [(item.number, row, column) for item, row, column in places if item.is_digit]
+    order = [number for number, _, _ in digits]
+    signs_are_fine = torch.tensor([text not in (*"0123456789", UNREAD) for text in texts], dtype=torch.bool)
+    page_probability = digit_probability(
+        number_words([segment.box for segment in segments]), trust.masked_fill(signs_are_fine, 1)
+    )
+    certainty = torch.tensor([segment.certainty for segment in segments])
+    confidence = trust * page_probability * certainty
+    neighbours = _neighbours(scorer, scores.features[order], settings.nearest)
     readings = tuple(
         Reading(
             digit=int(best.indices[n]),
             probabilities=tuple(scores.probabilities[n].tolist()),
             confidence=float(confidence[n]),
-            box=_clip(page.place(segment), size),
-            row=segment.row,
+            box=_clip(page.place(segments[n]), size),
+            row=row,
+            column=column,
             image=normalised.images[n],
-            note=segment.note,
-            neighbours=neighbours[n],
+            note=segments[n].note,
+            neighbours=neighbours[place],
         )
-        for n, segment in enumerate(segments)
+        for place, (n, row, column) in enumerate(digits)
     )
-    return ReadPage(readings, tuple(_notes(readings)), page, tuple(segments), normalised, size)
+    signs = tuple(
+        Sign(item.text, _clip(page.place_box(item[:4]), size), row, column)
+        for item, row, column in places
+        if not item.is_digit
+    )
+    doubtful = {n for n, reading in zip(order, readings, strict=True) if reading.doubtful}
+    text = "\n".join(
+        line.text(lambda item: item.text + ("?" if item.number in doubtful else "")) for line in lines
+    )
+    left_out = texts.count(UNREAD) - sum(item.text == UNREAD and item.number >= 0 for item, _, _ in places)
+    return ReadPage(
+        readings,
+        signs,
+        text,
+        tuple(_notes(page, readings, signs, left_out)),
+        page,
+        tuple(segments[n] for n in order),
+        Normalised(*(column[order] for column in normalised)),
+        size,
+    )
+
+
+def _texts(
+    segments: Sequence[Segment], images: Tensor, digits: Tensor, *, pad: bool
+) -> tuple[list[str], Tensor]:
+    """Return what each segment is read as, a digit, a sign or `[?]`, and the probability that it is a digit.
+
+    Whatever is drawn on a pad is taken for a digit, as an unfinished one looks like none.
+    """
+    as_digits = [str(digit) for digit in digits.tolist()]
+    if pad or not segments:
+        return as_digits, torch.ones(len(segments))
+    symbols = read_symbols(images)
+    unsure = [n for n, share in enumerate(symbols.digit.tolist()) if share < 0.5]
+    # Signs are not squeezed: an equals sign is wide.
+    signs = read_symbols(normalise([torch.from_numpy(segments[n].ink) for n in unsure]).images)
+    for n, name, share in zip(unsure, signs.names, signs.sign.tolist(), strict=True):
+        as_digits[n] = name if share > _SIGN else UNREAD
+    return as_digits, symbols.digit
 
 
 def check_reads_digits(network: Network) -> None:
@@ -230,15 +307,32 @@ def _clip(box: tuple[float, float, float, float], size: tuple[int, int]) -> tupl
     return max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))
 
 
-def _notes(readings: Sequence[Reading]) -> list[str]:
-    if not readings:
-        return ["no digits were found on this page"]
-    doubtful = sum(reading.doubtful for reading in readings)
+def _notes(page: Page, readings: Sequence[Reading], signs: Sequence[Sign], left_out: int) -> list[str]:
     notes = []
+    if page.quarter_turns:
+        way = {1: "left", 2: "upside down", 3: "right"}[page.quarter_turns]
+        notes.append(f"the page was turned {way} to read it")
+    if page.cut_out:
+        notes.append("a small sheet was found in the picture: only what is on it was read")
+    if not readings:
+        notes.append("no digits were found on this page")
+    doubtful = sum(reading.doubtful for reading in readings)
     if doubtful > 0.5 * len(readings):
         notes.append("these may not be digits: most of them do not look like the training digits")
     elif doubtful:
         notes.append(f"{doubtful} of {len(readings)} readings are doubtful")
     if touching := sum(reading.note == "touching" for reading in readings):
         notes.append(f"{touching} digits were touching others: they may have been cut in the wrong place")
+    if unread := sum(sign.text == UNREAD for sign in signs):
+        notes.append(f"{_count(unread, 'sign')} between digits could not be read: {UNREAD} in the text")
+    if left_out:
+        notes.append(f"{_count(left_out, 'mark')} that looked like no digit left out")
+    if page.segments.dropped:
+        notes.append(
+            f"{page.segments.dropped} of the smallest marks were not read: there are too many on this page"
+        )
     return notes
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + "s" * (number != 1)
