@@ -12,10 +12,10 @@ from torch import Tensor
 
 from lanterna.images.light import EvenedPage, even_light
 from lanterna.images.lines import Line, cover_lines, find_lines
-from lanterna.images.perspective import flatten, project
+from lanterna.images.perspective import Points, flatten, project
 from lanterna.images.rules import Rule, remove_rules
 from lanterna.images.segments import Segment, Segments, find_segments, ink_levels
-from lanterna.images.sheet import find_small_sheet, page_turn, rotate, sheet_mask
+from lanterna.images.sheet import page_turn, rotate, sheet_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,20 +75,27 @@ class Page:
         )
 
 
-def find_ink(picture: Tensor, size: tuple[int, int] | None = None, quarter_turns: int = 0) -> Page:
-    """Find possible digits in a picture `(3, H, W)` in [0, 1], after turning it left by a quarter or more.
+def find_ink(
+    picture: Tensor,
+    size: tuple[int, int] | None = None,
+    *,
+    quarter_turns: int = 0,
+    corners: Points | None = None,
+) -> Page:
+    """Find possible digits in a picture `(3, H, W)` in [0, 1].
 
     `size` is the original's width and height if `picture` is a reduced copy: boxes are in the original's
-    pixels.
+    pixels. `corners` `(4, 2)`, clockwise from the upper left, are those of the part to cut out and flatten, and
+    `quarter_turns` how often to turn it left after that.
     """
     width, height = size or (picture.shape[2], picture.shape[1])
     back = np.diag([width / picture.shape[2], height / picture.shape[1], 1.0])
-    upright, unturned = _turned(picture, quarter_turns)
-    back = back @ unturned
-    corners = find_small_sheet(upright)
+    flat = picture
     if corners is not None:
-        upright, unflattened = flatten(upright, corners)
+        flat, unflattened = flatten(picture, corners)
         back = back @ unflattened
+    upright, unturned = _turned(flat, quarter_turns)
+    back = back @ unturned
     page = _working_size(upright)
     back = back @ np.diag([upright.shape[2] / page.shape[2], upright.shape[1] / page.shape[1], 1.0])
     evened = even_light(page)

@@ -23,6 +23,7 @@ _SHORTEST = 0.012  # of the longer side: shorter pieces of a line are ignored
 _LONG = 0.15  # of the longer side: no digit's stroke is as long
 _LONGEST_STROKE = 2.3  # digit heights
 _STEEPEST = 0.3  # vertical per horizontal
+_SQUARE = 0.9  # of a rectangle's side that is straight
 
 
 class Line(NamedTuple):
@@ -178,13 +179,25 @@ def _sides_of_rectangles(level: list[Line], upright: list[Line]) -> Mask:
     """Return which strokes, level ones first, are sides of a rectangle: pairs that meet at four corners."""
     sides = np.zeros(len(level) + len(upright), bool)
     meets = _meetings(level, upright)
+    middles = [line.at.mean() for line in level]
     for first, second in np.argwhere(np.triu(meets.T.astype(np.int32) @ meets, 1) >= 2):
-        rows = np.nonzero(meets[:, first] & meets[:, second])[0]
         a, b = upright[first], upright[second]
+        crossing = np.nonzero(meets[:, first] & meets[:, second])[0]
+        rows = [row for row in crossing if _spans(level[row], a.at.mean(), b.at.mean())]
+        if len(rows) < 2:
+            continue
+        ends = [middles[row] for row in rows]
         least = 5 * max(a.thick, b.thick)
-        if abs(a.at.mean() - b.at.mean()) > least and np.ptp([level[row].at.mean() for row in rows]) > least:
+        large = abs(a.at.mean() - b.at.mean()) > least and np.ptp(ends) > least
+        if large and all(_spans(side, min(ends), max(ends)) for side in (a, b)):
             sides[[*rows, len(level) + first, len(level) + second]] = True
     return sides
+
+
+def _spans(line: Line, start: float, end: float) -> bool:
+    """Return whether a line reaches from one corner to the other; the corners of an 8 or a 0 are round."""
+    start, end = min(start, end), max(start, end)
+    return min(line.end, end) - max(line.start, start) > _SQUARE * (end - start) - line.thick
 
 
 def _meetings(level: list[Line], upright: list[Line]) -> Mask:

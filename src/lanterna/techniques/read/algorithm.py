@@ -24,8 +24,9 @@ from lanterna.images.decoding import open_image
 from lanterna.images.digits import mnist
 from lanterna.images.ink import WORKING_SIZE, Page, find_drawing, find_ink
 from lanterna.images.normalise import Normalised, normalise
+from lanterna.images.sheet import find_small_sheet
 from lanterna.techniques.read.layout import UNREAD, Item, arrange, number_words
-from lanterna.techniques.read.refinement import best_turn, digit_probability, patches, refine_segments
+from lanterna.techniques.read.refinement import UPRIGHT, digit_probability, patches, refine_segments, upright_scores
 from lanterna.techniques.read.scorer import Scorer, scorer_for
 from lanterna.techniques.read.symbols import read_symbols
 from lanterna.techniques.technique import Settings
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 _ORIENTATION = 274  # the EXIF tag
 _DOUBTFUL = 0.6
+
+_CLEARLY = 0.15  # how much better the scores of another way must be
 _SIGN = 0.8  # the least probability of a sign that is read
 _MAX_ASPECT = 0.7  # width divided by height up to which a segment is one digit and not cut
 _MAX_ASPECT_ON_PAD = 0.9  # higher, because an unfinished digit scores badly without being two digits
@@ -178,10 +181,8 @@ def read(
     check_reads_digits(network)
     scorer = scorer_for(network.eval())
     pad = settings.surface == "pad"
-    page = find_drawing(picture, size) if pad else find_ink(picture, size)
+    page = find_drawing(picture, size) if pad else _upright_page(picture, size, scorer)
     max_aspect = (_MAX_ASPECT_ON_PAD if pad else _MAX_ASPECT) if settings.cut else math.inf
-    if not pad and (turns := best_turn(page.segments.digits, scorer)):
-        page = find_ink(picture, size, turns)
     segments = refine_segments(page.segments.digits, scorer, max_aspect)
     normalised = normalise(patches(segments))
     scores = scorer(normalised.images)
@@ -243,6 +244,23 @@ def read(
         Normalised(*(column[order] for column in normalised)),
         size,
     )
+
+
+def _upright_page(picture: Tensor, size: tuple[int, int], scorer: Scorer) -> Page:
+    """Find the ink of a page; if it looks like no upright digits, look for a small sheet and turn the page."""
+    page = find_ink(picture, size)
+    scores = upright_scores(page.segments.digits, scorer)
+    if scores[0] > UPRIGHT:
+        return page
+    if (corners := find_small_sheet(picture)) is not None:
+        sheet = find_ink(picture, size, corners=corners)
+        scores_of_sheet = upright_scores(sheet.segments.digits, scorer)
+        if max(scores_of_sheet) > scores[0] + _CLEARLY:
+            page, scores = sheet, scores_of_sheet
+    turns = scores.index(max(scores))
+    if scores[turns] > scores[0] + _CLEARLY:
+        page = find_ink(picture, size, corners=corners if page.cut_out else None, quarter_turns=turns)
+    return page
 
 
 def _texts(

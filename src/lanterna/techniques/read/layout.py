@@ -213,7 +213,7 @@ def _slashes(digits: list[Item]) -> list[Item]:
     usual = float(np.median([digit.high for digit in digits if digit.text != "1"] or [np.inf]))
     return [
         digit._replace(text="/")
-        if digit.text == "1" and digit.high > 1.12 * usual and digit.wide > 0.28 * digit.high
+        if digit.text == "1" and digit.high > 1.25 * usual and digit.wide > 0.28 * digit.high
         else digit
         for digit in digits
     ]

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from lanterna.techniques.read.scorer import Scorer
 
 _SAMPLE, _LEAST_SAMPLE = 24, 4  # digits from which a page's orientation is determined
-_UPRIGHT = 0.75  # mean score
-_CLEARLY = 0.15  # better than upright
+UPRIGHT = 0.75  # the mean score above which they are upright
 _MAX_ASPECT = 0.9  # width divided by height: as wide as digits that the networks were trained on
 
 
@@ -36,19 +35,22 @@ def refine_segments(segments: Sequence[Segment], scorer: Scorer, max_aspect: flo
     return _join(_cut(list(segments), scores, max_aspect), scores)
 
 
-def best_turn(segments: Sequence[Segment], scorer: Scorer) -> int:
-    """Return by how many quarters to turn a page left so that its digits are upright, from a sample of them."""
+def upright_scores(segments: Sequence[Segment], scorer: Scorer) -> list[float]:
+    """Return the mean score of a sample of segments, as they are and after one to three quarter turns left.
+
+    All are 0 for a few segments, from which this cannot be said, and the turns are not tried if the segments
+    score well as they are.
+    """
     sample = list(segments[:: max(1, len(segments) // _SAMPLE)])
     if len(sample) < _LEAST_SAMPLE:
-        return 0
-    scores = []
+        return [0.0] * 4
+    scores = [0.0] * 4
     for turns in range(4):
         turned = [replace(s, ink=np.ascontiguousarray(np.rot90(s.ink, turns))) for s in sample]
-        scores.append(float(np.mean(_SegmentScores(scorer)(turned))))
-        if turns == 0 and scores[0] > _UPRIGHT:
-            return 0
-    best = int(np.argmax(scores))
-    return best if scores[best] > scores[0] + _CLEARLY else 0
+        scores[turns] = float(np.mean(_SegmentScores(scorer)(turned)))
+        if scores[0] > UPRIGHT:
+            break
+    return scores
 
 
 def patches(segments: Sequence[Segment]) -> list[Tensor]:
