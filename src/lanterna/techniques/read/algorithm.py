@@ -8,6 +8,7 @@ or join. What is no digit is a sign or is left out (`symbols.py`), and the layou
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,7 @@ _ORIENTATION = 274  # the EXIF tag
 _DOUBTFUL = 0.6
 
 _CLEARLY = 0.15  # how much better the scores of another way must be
+_MANY_POINTS = 12
 _SIGN = 0.8  # the least probability of a sign that is read
 _MAX_ASPECT = 0.7  # width divided by height up to which a segment is one digit and not cut
 _MAX_ASPECT_ON_PAD = 0.9  # higher, because an unfinished digit scores badly without being two digits
@@ -192,7 +194,7 @@ def read(
     items = [
         Item(*segment.box, text, n) for n, (segment, text) in enumerate(zip(segments, texts, strict=True))
     ]
-    marks = [] if pad else [Item(*mark.box) for mark in page.segments.marks]
+    marks = [] if pad else _marks(page.segments.marks, segments)
     lines = arrange([*items, *marks], find_tables(page.lines, (page.ink.shape[0], page.ink.shape[1])))
     places = [
         (item, row, column)
@@ -270,16 +272,42 @@ def _texts(
 
     Whatever is drawn on a pad is taken for a digit, as an unfinished one looks like none.
     """
-    as_digits = [str(digit) for digit in digits.tolist()]
+    texts = [str(digit) for digit in digits.tolist()]
     if pad or not segments:
-        return as_digits, torch.ones(len(segments))
+        return texts, torch.ones(len(segments))
     symbols = read_symbols(images)
-    unsure = [n for n, share in enumerate(symbols.digit.tolist()) if share < 0.5]
-    # Signs are not squeezed: an equals sign is wide.
-    signs = read_symbols(normalise([torch.from_numpy(segments[n].ink) for n in unsure]).images)
-    for n, name, share in zip(unsure, signs.names, signs.sign.tolist(), strict=True):
-        as_digits[n] = name if share > _SIGN else UNREAD
-    return as_digits, symbols.digit
+    usual = statistics.median(segment.height for segment in segments)
+    names, shares = _signs(segments)
+    for n, (segment, name, share) in enumerate(zip(segments, names, shares, strict=True)):
+        # A 1 may be bent, but then it is no taller than other digits.
+        tall_bracket = name in "()" and share > _SIGN and segment.height > 1.08 * usual
+        if float(symbols.digit[n]) < 0.5 or tall_bracket:
+            texts[n] = name if share > _SIGN else UNREAD
+    return texts, symbols.digit
+
+
+def _signs(segments: Sequence[Segment]) -> tuple[Sequence[str], list[float]]:
+    """Return which sign each segment most resembles, and the probability that it is that sign.
+
+    They are not squeezed, as digits are: an equals sign is wide.
+    """
+    symbols = read_symbols(normalise([torch.from_numpy(segment.ink) for segment in segments]).images)
+    return symbols.names, symbols.sign.tolist()
+
+
+def _marks(marks: Sequence[Segment], segments: Sequence[Segment]) -> list[Item]:
+    """Return the page's small marks; larger ones may be signs, points and dashes depend on their place."""
+    usual = statistics.median(segment.height for segment in segments) if segments else 0.0
+    small = [mark for mark in marks if max(mark.width, mark.height) < 0.3 * usual]
+    if len(small) > max(_MANY_POINTS, len(segments)):  # the dots of dotted paper, or specks
+        marks = [mark for mark in marks if max(mark.width, mark.height) >= 0.3 * usual]
+    larger = [mark for mark in marks if max(mark.width, mark.height) > 0.4 * usual]
+    texts = {
+        id(mark): name
+        for mark, name, share in zip(larger, *_signs(larger), strict=True)
+        if share > _SIGN
+    }
+    return [Item(*mark.box, texts.get(id(mark), "")) for mark in marks]
 
 
 def check_reads_digits(network: Network) -> None:

@@ -173,7 +173,7 @@ def _interpret(digits: list[Item], marks: list[Item]) -> list[Item]:
             continue
         if max(mark.wide, mark.high) < _POINT * high and mark.wide < 2 * mark.high:
             points.append((mark, near))
-        elif mark.wide > 1.6 * mark.high and mark.high < _DASH * high and mark.wide < 1.5 * high:
+        elif mark.wide > 1.3 * mark.high and mark.high < 0.5 * high and mark.wide < 1.5 * high:
             dashes.append((mark, near))
         elif mark.high < 0.6 * high and mark.wide < _POINT * high:
             points.append((mark, near))
@@ -191,6 +191,9 @@ def _interpret(digits: list[Item], marks: list[Item]) -> list[Item]:
         elif twin:
             dashes.remove(twin[0])
             row.append(_united("=", mark, twin[0][0]))
+        elif mark.high > _DASH * high:  # a dash that has grown together with one of its points
+            row.append(mark._replace(text="÷" if over or under else UNREAD))
+            points = [point for point in points if point not in over + under]
         elif 0.2 < place < 0.8:  # lower down it is what is left of an underline
             row.append(mark._replace(text="-"))
     while points:
@@ -203,8 +206,6 @@ def _interpret(digits: list[Item], marks: list[Item]) -> list[Item]:
         elif place > 0.68:
             tail = mark.high > 1.4 * mark.wide or mark.y1 > near.y1 + 0.1 * near.high
             row.append(mark._replace(text="," if tail else "."))
-        elif place > 0.3:
-            row.append(mark._replace(text="·"))
     return sorted(row, key=lambda item: item.x0)
 
 
@@ -213,7 +214,7 @@ def _slashes(digits: list[Item]) -> list[Item]:
     usual = float(np.median([digit.high for digit in digits if digit.text != "1"] or [np.inf]))
     return [
         digit._replace(text="/")
-        if digit.text == "1" and digit.high > 1.25 * usual and digit.wide > 0.28 * digit.high
+        if digit.text == "1" and digit.high > 1.17 * usual and digit.wide > 0.3 * digit.high
         else digit
         for digit in digits
     ]

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from lanterna.techniques.read.scorer import Scorer
 
-_SAMPLE, _LEAST_SAMPLE = 24, 4  # digits from which a page's orientation is determined
+_SAMPLE, _LEAST_SAMPLE, _DIFFERENT = 24, 4, 3  # digits from which a page's orientation is determined
 UPRIGHT = 0.75  # the mean score above which they are upright
+_LEAST_PAIR = 0.03  # the score below which two parts are not two digits; that of the first of two cuts is low
 _MAX_ASPECT = 0.9  # width divided by height: as wide as digits that the networks were trained on
 
 
@@ -44,13 +45,18 @@ def upright_scores(segments: Sequence[Segment], scorer: Scorer) -> list[float]:
     sample = list(segments[:: max(1, len(segments) // _SAMPLE)])
     if len(sample) < _LEAST_SAMPLE:
         return [0.0] * 4
-    scores = [0.0] * 4
+    means = [0.0] * 4
     for turns in range(4):
-        turned = [replace(s, ink=np.ascontiguousarray(np.rot90(s.ink, turns))) for s in sample]
-        scores[turns] = float(np.mean(_SegmentScores(scorer)(turned)))
-        if scores[0] > UPRIGHT:
+        ink = [torch.from_numpy(np.ascontiguousarray(np.rot90(segment.ink, turns))) for segment in sample]
+        images = normalise([_squeezed(each) for each in ink]).images
+        scores = scorer(images)
+        best = scores.probabilities.max(1)
+        # A page of one shape, such as corners or ones, does not say which way is up.
+        if turns == 0 or len(best.indices.unique()) >= _DIFFERENT:
+            means[turns] = float((best.values * scores.similarity * read_symbols(images).digit).mean())
+        if means[0] > UPRIGHT:
             break
-    return scores
+    return means
 
 
 def patches(segments: Sequence[Segment]) -> list[Tensor]:
@@ -98,10 +104,17 @@ def _cut(segments: list[Segment], scores: _SegmentScores, max_aspect: float, dep
         return segments
     pairs_of = {id(s): [pair for pair in find_cuts(s) if _may_be_two_digits(pair, s)] for s in wide}
     scores(wide + [part for pairs in pairs_of.values() for pair in pairs for part in pair])
+    signs = read_symbols(normalise([torch.from_numpy(segment.ink) for segment in wide]).images)
+    whole_of = {
+        id(segment): max(score, 0.0 if digit > 0.5 else sign)
+        for segment, score, digit, sign in zip(
+            wide, scores(wide), signs.digit.tolist(), signs.sign.tolist(), strict=True
+        )
+    }
     result: list[Segment] = []
     for segment in segments:
-        whole = scores([segment])[0] if id(segment) in pairs_of else 1.0
-        best, best_pair = 0.0, None
+        whole = whole_of.get(id(segment), 1.0)
+        best, best_pair = _LEAST_PAIR, None
         for pair in pairs_of.get(id(segment), ()):
             score = math.prod(scores(pair))
             if score > best:
@@ -109,7 +122,8 @@ def _cut(segments: list[Segment], scores: _SegmentScores, max_aspect: float, dep
         if best_pair is None:
             result.append(segment)
             continue
-        best *= _odds_of_two(segment.width / typical_width)
+        # Half of a digit often looks like another one, but two digits seldom look like a single one.
+        best *= (1 - whole) * _odds_of_two(segment.width / typical_width)
         share = best / (best + whole)
         if share > 0.5:
             result += [replace(part, note="touching", certainty=share) for part in best_pair]
@@ -123,7 +137,7 @@ def _odds_of_two(relative_width: float) -> float:
 
     They are even at 1.6 widths, and limited, so that a single digit drawn very wide can still be read as one.
     """
-    return math.exp(min(max(4 * (relative_width - 1.6), -3), 3))
+    return math.exp(min(max(4 * (relative_width - 1.6), -3), 2))
 
 
 def _may_be_two_digits(pair: tuple[Segment, Segment], segment: Segment) -> bool:
@@ -181,5 +195,6 @@ def digit_probability(groups: Sequence[int], scores: Tensor) -> Tensor:
     of_page = float(np.sum(evidence))
     of_word = np.array([evidence[numbers == number].sum() for number in numbers])
     # Segments of a page are not independent, so their evidence counts for less than its sum.
-    log_odds = np.log(0.95 / 0.05) + 0.5 * of_word + 0.15 * (of_page - of_word)
+    of_others = (0.15 * (of_page - of_word)).clip(-2.5, 2.5)  # a page may hold words and numbers
+    log_odds = np.log(0.95 / 0.05) + 0.5 * of_word + of_others
     return torch.from_numpy(1 / (1 + np.exp(-np.clip(log_odds, -6, 12)))).float()
