@@ -39,7 +39,7 @@ Random = np.random.Generator
 EPOCHS, BATCH, RATE = 12, 128, 4e-3
 DIGITS_PER_EPOCH, NORMALISED_DIGITS = 40_000, 30_000
 SIGNS_DRAWN, SHAPES_DRAWN, LETTERS_DRAWN, PARTS_DRAWN = 9_000, 20_000, 8_000, 14_000
-LOST = 0.0005  # of the validation digits: taken for no digit
+EXCLUDED, DOUBTED = 0.0005, 0.005  # of the validation digits: taken for no digit, and doubted
 CANVAS = 112  # pixels
 LETTERS = "ACEFGHJKLMNPQRTUVWXYacdefhijkmnprtuvwxy&?!#$@<>{}[]*"  # not those that are drawn like digits
 JITTER = 0.03
@@ -92,11 +92,14 @@ def main() -> None:
     with torch.inference_mode():
         raw = digit_log_odds(network(validation.float() / 255))
         read = digit_log_odds(network(normalise([enlarged(image) for image in validation[:, 0]]).images))
-    least = min(float(odds.quantile(LOST)) for odds in (raw, read))
+    limits = {
+        name: torch.minimum(raw.quantile(share), read.quantile(share))
+        for name, share in (("excluded", EXCLUDED), ("doubtful", DOUBTED))
+    }
     weights = {name: value.half().contiguous() for name, value in network.state_dict().items()}
     with atomic_write(Path(sys.argv[1]) if len(sys.argv) > 1 else WEIGHTS) as temporary:
-        temporary.write_bytes(save(weights | {"least": torch.tensor(least)}))
-    print(f"digits have log odds of at least {least:.2f}")
+        temporary.write_bytes(save(weights | limits))
+    print(f"limits of the log odds: {limits}")
 
 
 def enlarged(image: Tensor) -> Tensor:

@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 _ORIENTATION = 274  # the EXIF tag
 _DOUBTFUL = 0.6
 
-_CLEARLY = 0.15  # how much better the scores of another way must be
+_GOOD = 0.75  # the mean score of digits: below it a small sheet is looked for, above it a page is turned
+_CLEARLY = 0.08  # how much better the mean score of another way must be
 _MANY_POINTS = 12
 _SIGN = 0.8  # the least probability of a sign that is read
 _MAX_ASPECT = 0.7  # width divided by height up to which a segment is one digit and not cut
@@ -254,13 +255,14 @@ def _upright_page(picture: Tensor, size: tuple[int, int], scorer: Scorer) -> Pag
     scores = upright_scores(page.segments.digits, scorer)
     if scores[0] > UPRIGHT:
         return page
-    if (corners := find_small_sheet(picture)) is not None:
+    corners = find_small_sheet(picture) if max(scores) < _GOOD else None
+    if corners is not None:
         sheet = find_ink(picture, size, corners=corners)
         scores_of_sheet = upright_scores(sheet.segments.digits, scorer)
-        if max(scores_of_sheet) > scores[0] + _CLEARLY:
+        if max(scores_of_sheet) > max(scores) + _CLEARLY:
             page, scores = sheet, scores_of_sheet
     turns = scores.index(max(scores))
-    if scores[turns] > scores[0] + _CLEARLY:
+    if scores[turns] > max(scores[0] + _CLEARLY, _GOOD):
         page = find_ink(picture, size, corners=corners if page.cut_out else None, quarter_turns=turns)
     return page
 
@@ -281,7 +283,7 @@ def _texts(
     for n, (segment, name, share) in enumerate(zip(segments, names, shares, strict=True)):
         # A 1 may be bent, but then it is no taller than other digits.
         tall_bracket = name in "()" and share > _SIGN and segment.height > 1.08 * usual
-        if float(symbols.digit[n]) < 0.5 or tall_bracket:
+        if symbols.excluded[n] or tall_bracket:
             texts[n] = name if share > _SIGN else UNREAD
     return texts, symbols.digit
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lanterna.techniques.read.scorer import Scorer
 
 _SAMPLE, _LEAST_SAMPLE, _DIFFERENT = 24, 4, 3  # digits from which a page's orientation is determined
-UPRIGHT = 0.75  # the mean score above which they are upright
+UPRIGHT = 0.92  # the mean score above which they are; upside down, many digits look like others
 _LEAST_PAIR = 0.03  # the score below which two parts are not two digits; that of the first of two cuts is low
 _MAX_ASPECT = 0.9  # width divided by height: as wide as digits that the networks were trained on
 
@@ -52,7 +52,7 @@ def upright_scores(segments: Sequence[Segment], scorer: Scorer) -> list[float]:
         scores = scorer(images)
         best = scores.probabilities.max(1)
         # A page of one shape, such as corners or ones, does not say which way is up.
-        if turns == 0 or len(best.indices.unique()) >= _DIFFERENT:
+        if turns == 0 or len(set(best.indices.tolist())) >= _DIFFERENT:
             means[turns] = float((best.values * scores.similarity * read_symbols(images).digit).mean())
         if means[0] > UPRIGHT:
             break
