@@ -2,10 +2,10 @@
 
     python scripts/train_symbols.py
 
-A network that was trained on digits alone reads a digit in anything. This one also learns signs, and, as a class
-of their own, lines, corners, boxes, letters, scribbles, pieces of digits and touching pairs (as in Dhamija,
-Günther and Boult 2018, "Reducing network agnostophobia"). All are drawn here, from curves and from Pillow's
-font. It takes a few minutes; the weights, 35 kB, are part of the package.
+A network that was trained on digits alone reads a digit in anything. This one also learns signs, and, as a
+class of their own, lines, corners, boxes, letters, scribbles, pieces of digits and touching pairs (as in
+Dhamija, Günther and Boult 2018, "Reducing network agnostophobia"). All are drawn here, from curves and from
+Pillow's font. It takes some minutes; the weights, 32 kB, are part of the package.
 """
 
 from __future__ import annotations
@@ -192,11 +192,11 @@ def pair(a: Tensor, b: Tensor, rng: Random) -> Tensor:
 # Strokes of signs and of other shapes; every call draws another hand's.
 
 
-def path(rng: Random, *points: tuple[float, float]) -> NDArray[np.float64]:
+def _path(rng: Random, *points: tuple[float, float]) -> NDArray[np.float64]:
     return np.array(points) + rng.normal(0, JITTER, (len(points), 2))
 
 
-def arc(
+def _arc(
     rng: Random, x: float, y: float, wide: float, high: float, start: float, end: float
 ) -> NDArray[np.float64]:
     """Draw part of an ellipse about (x, y), from `start` to `end` in turns, clockwise from the right."""
@@ -205,72 +205,72 @@ def arc(
     return np.stack([x + wide * np.cos(angle) * wobble, y + high * np.sin(angle) * wobble], 1)
 
 
-def dot(rng: Random, x: float, y: float) -> NDArray[np.float64]:
+def _dot(rng: Random, x: float, y: float) -> NDArray[np.float64]:
     return np.array([[x, y], [x + 0.01, y]]) + rng.normal(0, 0.02, 2)
 
 
-def plus(rng: Random) -> Strokes:
+def _plus(rng: Random) -> Strokes:
     wide, off = rng.uniform(0.8, 1.25), rng.uniform(-0.1, 0.1)
-    return [path(rng, (-wide / 2, off), (wide / 2, off)), path(rng, (0, -0.5), (0, 0.5))]
+    return [_path(rng, (-wide / 2, off), (wide / 2, off)), _path(rng, (0, -0.5), (0, 0.5))]
 
 
-def times(rng: Random) -> Strokes:
+def _times(rng: Random) -> Strokes:
     wide = rng.uniform(0.75, 1.3)
-    return [path(rng, (0, 0), (wide, 1)), path(rng, (wide, 0), (0, 1))]
+    return [_path(rng, (0, 0), (wide, 1)), _path(rng, (wide, 0), (0, 1))]
 
 
-def divide(rng: Random) -> Strokes:
+def _divide(rng: Random) -> Strokes:
     wide, gap = rng.uniform(0.35, 0.6), rng.uniform(0.3, 0.5)
-    return [path(rng, (-wide, 0), (wide, 0)), dot(rng, 0, -gap), dot(rng, 0, gap)]
+    return [_path(rng, (-wide, 0), (wide, 0)), _dot(rng, 0, -gap), _dot(rng, 0, gap)]
 
 
-def equals(rng: Random) -> Strokes:
+def _equals(rng: Random) -> Strokes:
     gap = rng.uniform(0.25, 0.7)
-    return [path(rng, (0, 0), (1, 0)), path(rng, (0, gap), (1, gap))]
+    return [_path(rng, (0, 0), (1, 0)), _path(rng, (0, gap), (1, gap))]
 
 
-def percent(rng: Random) -> Strokes:
+def _percent(rng: Random) -> Strokes:
     wide, r = rng.uniform(0.5, 0.9), rng.uniform(0.1, 0.2)
-    ring, other = (arc(rng, 0, 0, r, r, 0, 1) + at for at in ((r, r), (wide - r, 1 - r)))
-    return [path(rng, (wide * 0.05, 1), (wide * 0.95, 0)), ring, other]
+    ring, other = (_arc(rng, 0, 0, r, r, 0, 1) + at for at in ((r, r), (wide - r, 1 - r)))
+    return [_path(rng, (wide * 0.05, 1), (wide * 0.95, 0)), ring, other]
 
 
-def bracket(rng: Random) -> Strokes:
-    """A left bracket: an arc, clearly bent."""
-    return [arc(rng, 0, 0, rng.uniform(0.2, 0.45), 0.5, rng.uniform(0.22, 0.28), rng.uniform(0.72, 0.78))]
+def _bracket(rng: Random) -> Strokes:
+    """A left bracket: an _arc, clearly bent."""
+    return [_arc(rng, 0, 0, rng.uniform(0.2, 0.45), 0.5, rng.uniform(0.22, 0.28), rng.uniform(0.72, 0.78))]
 
 
-def right_bracket(rng: Random) -> Strokes:
-    return [stroke * (-1, 1) for stroke in bracket(rng)]
+def _right_bracket(rng: Random) -> Strokes:
+    return [stroke * (-1, 1) for stroke in _bracket(rng)]
 
 
 DRAWN_SIGNS: dict[str, Callable[[Random], Strokes]] = {
-    "+": plus, "×": times, "÷": divide, "=": equals, "%": percent, "(": bracket, ")": right_bracket,
+    "+": _plus, "×": _times, "÷": _divide, "=": _equals, "%": _percent, "(": _bracket, ")": _right_bracket,
 }  # fmt: skip
 
 
-def straight(rng: Random) -> Strokes:
+def _straight(rng: Random) -> Strokes:
     angle = rng.uniform(-0.45, 0.45)  # about level
-    return [path(rng, (0, 0), (np.cos(angle), np.sin(angle))) * (2, 2)]
+    return [_path(rng, (0, 0), (np.cos(angle), np.sin(angle))) * (2, 2)]
 
 
-def leaning_back(rng: Random) -> Strokes:
-    return [path(rng, (0, 0), (np.tan(rng.uniform(0.75, 1.1)), 1))]
+def _leaning_back(rng: Random) -> Strokes:
+    return [_path(rng, (0, 0), (np.tan(rng.uniform(0.75, 1.1)), 1))]
 
 
-def corner(rng: Random) -> Strokes:
+def _corner(rng: Random) -> Strokes:
     """Two arms at a right angle, but not a 7's, or three."""
     wide, high = rng.uniform(0.5, 1.3), 1.0
     corners = [(0.0, 0.0), (wide, 0.0), (wide, high), (0.0, high)]
     count = int(rng.integers(3, 5))
     start = int(rng.integers(1 if count == 3 else 0, 4))
-    return [path(rng, *[corners[(start + place) % 4] for place in range(count)])]
+    return [_path(rng, *[corners[(start + place) % 4] for place in range(count)])]
 
 
-def crossing(rng: Random) -> Strokes:
+def _crossing(rng: Random) -> Strokes:
     """A junction of lines: T, in four directions."""
     turns = int(rng.integers(4))
-    strokes = [path(rng, (-0.5, 0), (0.5, 0)), path(rng, (rng.uniform(-0.3, 0.3), 0), (0, 1))]
+    strokes = [_path(rng, (-0.5, 0), (0.5, 0)), _path(rng, (rng.uniform(-0.3, 0.3), 0), (0, 1))]
     if turns == 0:
         turns = 2
     angle = turns * np.pi / 2
@@ -278,77 +278,77 @@ def crossing(rng: Random) -> Strokes:
     return [stroke @ turn.T for stroke in strokes]
 
 
-def box(rng: Random) -> Strokes:
+def _box(rng: Random) -> Strokes:
     wide = rng.uniform(0.5, 2.0)
-    strokes = [path(rng, (0, 0), (wide, 0), (wide, 1), (0, 1), (0, 0))]
+    strokes = [_path(rng, (0, 0), (wide, 0), (wide, 1), (0, 1), (0, 0))]
     if rng.random() < 0.25:
-        strokes.append(path(rng, (wide / 2, 0), (wide / 2, 1)))
+        strokes.append(_path(rng, (wide / 2, 0), (wide / 2, 1)))
     if rng.random() < 0.2:
-        strokes.append(path(rng, (0, 0), (wide, 1)))
+        strokes.append(_path(rng, (0, 0), (wide, 1)))
     return strokes
 
 
-def tick(rng: Random) -> Strokes:
-    return [path(rng, (0, rng.uniform(0.4, 0.7)), (rng.uniform(0.15, 0.35), 1), (rng.uniform(0.6, 1.1), 0))]
+def _tick(rng: Random) -> Strokes:
+    return [_path(rng, (0, rng.uniform(0.4, 0.7)), (rng.uniform(0.15, 0.35), 1), (rng.uniform(0.6, 1.1), 0))]
 
 
-def scribble(rng: Random) -> Strokes:
+def _scribble(rng: Random) -> Strokes:
     return [rng.random((int(rng.integers(5, 14)), 2)) * (rng.uniform(0.6, 1.8), 1)]
 
 
-def curl(rng: Random) -> Strokes:
+def _curl(rng: Random) -> Strokes:
     """A smooth scribble: a sum of a few waves."""
     t = np.linspace(0, 1, 70)[:, None, None]
     waves = rng.normal(0, 1, (4, 2)) * np.sin(2 * np.pi * (np.arange(1, 5)[:, None] * t + rng.random((4, 2))))
     return [waves.sum(1)]
 
 
-def zigzag(rng: Random) -> Strokes:
+def _zigzag(rng: Random) -> Strokes:
     count = int(rng.integers(4, 9))
-    return [path(rng, *[(place * rng.uniform(0.2, 0.35), place % 2) for place in range(count)])]
+    return [_path(rng, *[(place * rng.uniform(0.2, 0.35), place % 2) for place in range(count)])]
 
 
-def triangle(rng: Random) -> Strokes:
+def _triangle(rng: Random) -> Strokes:
     corners = [(rng.uniform(0.2, 0.8), 0.0), (1.0, 1.0), (0.0, 1.0)]
     if rng.random() < 0.5:
         corners = [(x, 1 - y) for x, y in corners]
-    return [path(rng, *corners, corners[0])]
+    return [_path(rng, *corners, corners[0])]
 
 
-def star(rng: Random) -> Strokes:
+def _star(rng: Random) -> Strokes:
     turns = np.arange(int(rng.integers(3, 5))) * np.pi / 3 + rng.uniform(0, 1)
-    return [path(rng, (-np.cos(a), -np.sin(a)), (np.cos(a), np.sin(a))) for a in turns]
+    return [_path(rng, (-np.cos(a), -np.sin(a)), (np.cos(a), np.sin(a))) for a in turns]
 
 
-def arrow(rng: Random) -> Strokes:
+def _arrow(rng: Random) -> Strokes:
     way = rng.choice([-1, 1])
     return [
-        path(rng, (-1, 0), (1, 0)) * (way, 1),
-        path(rng, (0.6, -0.35), (1, 0), (0.6, 0.35)) * (way, 1),
+        _path(rng, (-1, 0), (1, 0)) * (way, 1),
+        _path(rng, (0.6, -0.35), (1, 0), (0.6, 0.35)) * (way, 1),
     ]
 
 
-def grille(rng: Random) -> Strokes:
+def _grille(rng: Random) -> Strokes:
     """Crossing lines: a piece of a grid."""
     down, across = int(rng.integers(1, 4)), int(rng.integers(2, 4))
     long = rng.uniform(0.9, 1.1)
-    level = [path(rng, (0, y), (1, y)) for y in np.linspace(0.15, 0.85, down)]
-    return level + [path(rng, (x, 0), (x, long)) for x in np.linspace(0.15, 0.85, across)]
+    level = [_path(rng, (0, y), (1, y)) for y in np.linspace(0.15, 0.85, down)]
+    return level + [_path(rng, (x, 0), (x, long)) for x in np.linspace(0.15, 0.85, across)]
 
 
-def flat_arc(rng: Random) -> Strokes:
+def _flat_arc(rng: Random) -> Strokes:
     way = rng.choice([-1, 1])
-    return [arc(rng, 0, 0, rng.uniform(0.8, 1.4), rng.uniform(0.4, 0.9), 0.5, 1.0) * (1, way)]
+    return [_arc(rng, 0, 0, rng.uniform(0.8, 1.4), rng.uniform(0.4, 0.9), 0.5, 1.0) * (1, way)]
 
 
-def ring_with_a_cross(rng: Random) -> Strokes:
-    ring = arc(rng, 0, 0, 0.5, 0.5, 0, 1)
-    return [ring, path(rng, (-0.5, 0), (0.5, 0)), path(rng, (0, -0.5), (0, 0.5))]
+def _ring_with_a_cross(rng: Random) -> Strokes:
+    ring = _arc(rng, 0, 0, 0.5, 0.5, 0, 1)
+    return [ring, _path(rng, (-0.5, 0), (0.5, 0)), _path(rng, (0, -0.5), (0, 0.5))]
 
 
 OTHERS = (
-    straight, leaning_back, corner, corner, crossing, box, box, tick, scribble, scribble, curl, curl,
-    zigzag, triangle, star, arrow, grille, flat_arc, ring_with_a_cross,
+    _straight, _leaning_back, _corner, _corner, _crossing, _box, _box, _tick, _scribble, _scribble, _curl,
+    _curl, _zigzag, _triangle, _star, _arrow, _grille, _flat_arc, _ring_with_a_cross,
 )  # fmt: skip
 
 

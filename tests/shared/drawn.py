@@ -1,12 +1,13 @@
 """Pages drawn by a program from MNIST *test* digits: lines, boxes, signs, tables, sheets on a table.
 
-No code is shared with the reader, nor with `scripts/train_symbols.py`. `pages.py` simulates photographs of bare
-handwriting; here a page holds what real pages hold besides.
+No code is shared with the reader, nor with `scripts/train_symbols.py`. `pages.py` simulates photographs of
+bare handwriting; here a page holds what real pages hold besides.
 """
 
 from __future__ import annotations
 
 import io
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -62,7 +63,7 @@ class Sheet:
     def line(self, *points: tuple[float, float], pen: int = 4) -> None:
         """Draw a line by hand through points."""
         path = [np.array(points[0], float)]
-        for start, end in zip(points[:-1], points[1:], strict=True):
+        for start, end in pairwise(points):
             steps = max(2, int(np.hypot(end[0] - start[0], end[1] - start[1]) / 14))
             straight = np.linspace(start, end, steps + 1)[1:]
             path += list(straight + self.rng.normal(0, 0.4, straight.shape))
@@ -142,7 +143,11 @@ def as_jpeg(picture: Image.Image) -> bytes:
 
 
 def photograph(
-    sheet: Sheet, corners: list[tuple[float, float]], size: tuple[int, int], seed: int = 0, table: str = "plain"
+    sheet: Sheet,
+    corners: list[tuple[float, float]],
+    size: tuple[int, int],
+    seed: int = 0,
+    table: str = "plain",
 ) -> tuple[bytes, list[Written]]:
     """Photograph a sheet: its corners, clockwise from the upper left, on a table that is `plain` or `rough`.
 
@@ -150,9 +155,7 @@ def photograph(
     """
     page = sheet.picture()
     rows, values = [], []
-    for (x, y), (u, v) in zip(
-        corners, [(0, 0), (page.width, 0), page.size, (0, page.height)], strict=True
-    ):
+    for (x, y), (u, v) in zip(corners, [(0, 0), (page.width, 0), page.size, (0, page.height)], strict=True):
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
         values += [u, v]
     back = np.linalg.solve(np.array(rows, float), np.array(values, float))

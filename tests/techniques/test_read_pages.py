@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import drawn
+from lanterna.images import open_picture
 from lanterna.images.digits import mnist
 from lanterna.images.normalise import normalise
+from lanterna.images.segments import find_segments
 from lanterna.networks.trained import open_trained
 from lanterna.surfaces.cli import main
 from lanterna.techniques.read.algorithm import read
@@ -139,7 +139,9 @@ def test_signs_spaces_and_columns_are_read(network, lines):
     assert [line.count("\t") for line in text.splitlines()] == [line.count("\t") for line in lines]
     assert distance(text, "\n".join(lines)) <= 1
     signs = [sign.text for sign in page.signs]
-    expected = [character for line in lines for character in line if not (character.isdigit() or character.isspace())]
+    expected = [
+        character for line in lines for character in line if not (character.isdigit() or character.isspace())
+    ]
     assert sorted(signs) == sorted(expected)
 
 
@@ -174,7 +176,16 @@ def test_touching_digits_are_separated(network):
     assert any("touching" in note for note in page.notes)
 
 
-SUDOKU = ("53..7....", "6..195...", ".98....6.", "8...6...3", "4..8.3..1", "7...2...6", ".6....28.", "...419..5")
+SUDOKU = (
+    "53..7....",
+    "6..195...",
+    ".98....6.",
+    "8...6...3",
+    "4..8.3..1",
+    "7...2...6",
+    ".6....28.",
+    "...419..5",
+)
 
 
 def sudoku() -> drawn.Sheet:
@@ -204,13 +215,21 @@ def test_a_sudoku_is_read_cell_by_cell(network, angle):
     cells = [line.split("\t") for line in sure_text(page).splitlines()]
     assert [len(line) for line in cells] == [9] * 8
     expected = [["" if digit == "." else digit for digit in line] for line in SUDOKU]
-    assert sum(a != b for row, other in zip(cells, expected, strict=True) for a, b in zip(row, other, strict=True)) <= 1
+    assert (
+        sum(
+            a != b
+            for row, other in zip(cells, expected, strict=True)
+            for a, b in zip(row, other, strict=True)
+        )
+        <= 1
+    )
     for reading in page:
         assert cells[reading.row][reading.column] == str(reading.digit)
         assert 0 <= reading.box[0] < reading.box[2] <= size[0]
 
 
-def test_a_table_has_rows_and_columns(network, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+@pytest.mark.usefixtures("network")
+def test_a_table_has_rows_and_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     cells = [["92", "478", "9358"], ["14", "", "2705"], ["", "516", ""]]
     sheet = drawn.Sheet(1000, 400, 19)
     for x in (60, 260, 520, 900):
@@ -260,15 +279,13 @@ def test_a_small_sheet_on_a_rough_table_is_found(network):
     assert page[0].box == pytest.approx(first.box, abs=12)
 
 
-def test_every_digit_of_a_full_page_is_read(network):
+def test_every_digit_of_a_full_page_is_found():
     """Before, the smallest of more than 4,000 were dropped without a word."""
     sheet = drawn.Sheet(2000, 1560, 31)
     for row in range(66):
         for column in range(64):
             sheet.dot(20 + 31 * column, 20 + 23 * row, 14)
     ink = np.asarray(sheet.ink) / 255
-    from lanterna.images.segments import find_segments
-
     found = find_segments(ink.astype(np.float32), 0.01)
     assert len(found.digits) + len(found.marks) == 66 * 64
     assert found.dropped == 0
@@ -277,8 +294,6 @@ def test_every_digit_of_a_full_page_is_read(network):
 def test_wide_patches_are_squeezed():
     sheet = drawn.Sheet(200, 100, 37)
     sheet.digit(0, 20, 20, 60, 2.0)
-    from lanterna.images.segments import find_segments
-
     (segment,) = find_segments((np.asarray(sheet.ink) / 255).astype(np.float32), 0.01).digits
     (patch,) = patches([segment])
     assert segment.width > 1.2 * segment.height
@@ -286,35 +301,41 @@ def test_wide_patches_are_squeezed():
     assert torch.isfinite(patch).all()
 
 
-def test_pages_after_a_broken_one_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str], network):
-    assert network
+@pytest.mark.usefixtures("network")
+def test_pages_after_a_broken_one_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     for name in ("one.jpg", "two.jpg"):
         (tmp_path / name).write_bytes(written(41).jpeg())
     (tmp_path / "bad.jpg").write_bytes(b"no picture")
     for order in (["bad.jpg", "one.jpg", "two.jpg"], ["one.jpg", "bad.jpg", "missing.jpg", "two.jpg"]):
         assert main(["read", *[str(tmp_path / name) for name in order], "--json"]) == 1
         output = capsys.readouterr()
-        assert [document["photo"].rpartition("/")[2] for document in json.loads(output.out)] == ["one.jpg", "two.jpg"]
+        assert [document["photo"].rpartition("/")[2] for document in json.loads(output.out)] == [
+            "one.jpg",
+            "two.jpg",
+        ]
         assert "bad.jpg" in output.err
 
 
-def test_every_page_of_a_scan_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str], network):
-    assert network
-    pages = []
+@pytest.mark.usefixtures("network")
+def test_a_page_of_a_scan_is_read_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    scanned = []
     for number in ("31962", "80453"):
         sheet = drawn.Sheet(700, 220, 43)
         sheet.write(number, 80, 70)
-        pages.append(sheet.picture())
-    file = io.BytesIO()
-    pages[0].save(file, "TIFF", save_all=True, append_images=pages[1:])
-    (tmp_path / "scan.tif").write_bytes(file.getvalue())
-    assert main(["read", str(tmp_path / "scan.tif")]) == 0
-    output = capsys.readouterr()
-    assert distance(output.out.replace("?", ""), f"{tmp_path}/scan.tif, page 1:\n31962\n{tmp_path}/scan.tif, page 2:\n80453\n") <= 2
+        scanned.append(sheet.picture())
+    scan = tmp_path / "scan.tif"
+    scanned[0].save(scan, save_all=True, append_images=scanned[1:])
+    for options, number, text in (([], 1, "31962"), (["--page", "2"], 2, "80453")):
+        assert main(["read", str(scan), *options]) == 0
+        output = capsys.readouterr()
+        assert distance(output.out.replace("?", "").strip(), text) <= 1
+        assert f"page {number} of 2 was read: --page chooses another" in output.err
+    assert main(["read", str(scan), "--page", "3"]) == 2
+    assert "expected a number from 1 to 2" in capsys.readouterr().err
 
 
 def test_a_picture_is_unchanged_by_reading(network):
-    picture = torch.from_numpy(np.asarray(Image.open(io.BytesIO(written(47).jpeg())).convert("RGB"))).permute(2, 0, 1) / 255
+    picture = open_picture(written(47).jpeg())
     before = picture.clone()
     read(picture, network=network)
     assert torch.equal(picture, before)

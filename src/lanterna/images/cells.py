@@ -24,7 +24,7 @@ _APART = 0.5  # of a cell's shorter side: cells of one table are closer
 
 
 class Table(NamedTuple):
-    """A table: the `boxes` of its cells `(N, 4)`, x0, y0, x1, y1, and the `rows` and `columns` they are in."""
+    """A table: the `boxes` of its cells `(N, 4)`, x0, y0, x1, y1, and their `rows` and `columns`."""
 
     boxes: Boxes
     rows: list[int]

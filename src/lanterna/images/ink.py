@@ -30,11 +30,12 @@ _SMALL = 1200
 class Page:
     """A page's ink and segments, step by step.
 
-    `original` is the given picture, `picture` `(3, H, W)` the upright page at working size, cut out of it and
-    flattened if it is a small sheet on a table (`cut_out`) or a table seen at an angle; `evened` its lighting and ink; `sheet` bool `(H, W)`, the paper
-    without the table around it; `turn` the page's rotation in degrees, counter-clockwise; `ruled` `(H', W')`,
-    the levelled page's ink; `ink` the same without `lines` and `rules`; `segments` what was found on the levelled
-    page; `back` `(3, 3)`, the map from the levelled page to pixels of the original picture.
+    `original` is the given picture, `picture` `(3, H, W)` the upright page at working size, which is
+    `cut_out` of it and flattened if it is a small sheet on a table, and turned left by `quarter_turns`;
+    `evened` its lighting and ink; `sheet` bool `(H, W)`, the paper without the table around it; `turn` the
+    page's rotation in degrees, counter-clockwise; `ruled` `(H', W')`, the levelled page's ink; `ink` the same
+    without `lines` and `rules`; `segments` what was found on the levelled page; `back` `(3, 3)`, the map from
+    the levelled page to pixels of the original picture.
     """
 
     original: Tensor
@@ -85,8 +86,8 @@ def find_ink(
     """Find possible digits in a picture `(3, H, W)` in [0, 1].
 
     `size` is the original's width and height if `picture` is a reduced copy: boxes are in the original's
-    pixels. `corners` `(4, 2)`, clockwise from the upper left, are those of the part to cut out and flatten, and
-    `quarter_turns` how often to turn it left after that.
+    pixels. `corners` `(4, 2)`, clockwise from the upper left, are those of the part to cut out and flatten,
+    and `quarter_turns` how often to turn it left after that.
     """
     width, height = size or (picture.shape[2], picture.shape[1])
     back = np.diag([width / picture.shape[2], height / picture.shape[1], 1.0])

@@ -27,7 +27,7 @@ _SQUARE = 0.9  # of a rectangle's side that is straight
 
 
 class Line(NamedTuple):
-    """A line: `at[i]` is its centre at column `start + i` (row, if `upright`), `thick` its width in pixels."""
+    """A line: `at[i]` is its centre at column `start + i` (row, if `upright`), `thick` its width."""
 
     start: int
     at: NDArray[np.float64]

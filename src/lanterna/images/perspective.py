@@ -26,18 +26,15 @@ def project(back: Points, x: NDArray[np.floating], y: NDArray[np.floating]) -> t
     return u / w, v / w
 
 
-def flatten(picture: Tensor, corners: Points, margin: float = 0.0) -> tuple[Tensor, Points]:
+def flatten(picture: Tensor, corners: Points) -> tuple[Tensor, Points]:
     """Cut a quadrilateral out of a picture `(C, H, W)` and make it a rectangle; return it and the map back.
 
-    `corners` `(4, 2)` are x, y in pixels, clockwise from the upper left. `margin` is the share of its size that
-    is added around it.
+    `corners` `(4, 2)` are x, y in pixels, clockwise from the upper left.
     """
     sides = np.linalg.norm(np.roll(corners, -1, 0) - corners, axis=1)  # top, right, bottom, left
     width, height = sides[[0, 2]].max(), sides[[1, 3]].max()
-    left, top = margin * width, margin * height
-    flat = np.array([(left, top), (left + width, top), (left + width, top + height), (left, top + height)])
-    back = homography(flat, corners)
-    size = max(8, round(height + 2 * top)), max(8, round(width + 2 * left))
+    back = homography(np.array([(0, 0), (width, 0), (width, height), (0, height)]), corners)
+    size = max(8, round(height)), max(8, round(width))
     y, x = np.mgrid[: size[0], : size[1]] + 0.5
     u, v = project(back, x.ravel(), y.ravel())
     grid = np.stack([u / picture.shape[2], v / picture.shape[1]], 1).reshape(*size, 2) * 2 - 1

@@ -41,8 +41,8 @@ class Segment:
 
 
 class Segments(NamedTuple):
-    """The possible `digits` on a page in reading order, the `marks` that are too small or too flat for one, such
-    as points and dashes, and how many pieces of ink were `dropped` because there were too many.
+    """The possible `digits` on a page in reading order, the `marks` that are too small or too flat for one,
+    such as points and dashes, and how many pieces of ink were `dropped` because there were too many.
     """
 
     digits: list[Segment]

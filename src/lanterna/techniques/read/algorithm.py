@@ -2,7 +2,7 @@
 
 `lanterna.images.ink` cleans the page and segments it, each segment is normalised to look like the training
 digits, and the network reads it. If digits may touch or be broken, the network's scores decide where to cut
-or join. What is no digit is a sign or is left out (`symbols.py`), and the layout gives the text (`layout.py`).
+or join. What is no digit is a sign or is left out (`symbols.py`), and `layout.py` arranges the text.
 """
 
 from __future__ import annotations
@@ -25,9 +25,16 @@ from lanterna.images.decoding import open_image
 from lanterna.images.digits import mnist
 from lanterna.images.ink import WORKING_SIZE, Page, find_drawing, find_ink
 from lanterna.images.normalise import Normalised, normalise
+from lanterna.images.pictures import select_page
 from lanterna.images.sheet import find_small_sheet
 from lanterna.techniques.read.layout import UNREAD, Item, arrange, number_words
-from lanterna.techniques.read.refinement import UPRIGHT, digit_probability, patches, refine_segments, upright_scores
+from lanterna.techniques.read.refinement import (
+    UPRIGHT,
+    digit_probability,
+    patches,
+    refine_segments,
+    upright_scores,
+)
 from lanterna.techniques.read.scorer import Scorer, scorer_for
 from lanterna.techniques.read.symbols import read_symbols
 from lanterna.techniques.technique import Settings
@@ -62,6 +69,9 @@ class Read(Settings):
         default="page",
         description="page: ink on paper; pad: light ink on a black drawing pad.",
     )
+    page: int = Field(
+        default=1, ge=1, le=10_000, description="Which page of a TIFF of several pages to read."
+    )
     cut: bool = Field(default=True, description="Whether to cut touching digits apart.")
     nearest: int = Field(
         default=0,
@@ -91,8 +101,8 @@ class Reading:
 
     `probabilities` are the network's calibrated probabilities of 0 to 9, assuming that it is a digit.
     `confidence` is the probability that it is a digit and read correctly. `box` is x0, y0, x1, y1 in pixels
-    of the given picture. `row` is its line of the text, `column` its cell or column in that line. `image` `(1, 28, 28)` is the network's input. `neighbours` are the nearest training
-    digits, if requested.
+    of the given picture. `row` is its line of the text, `column` its cell or column in that line. `image`
+    `(1, 28, 28)` is the network's input. `neighbours` are the nearest training digits, if requested.
     """
 
     digit: int
@@ -178,7 +188,7 @@ def read(
     Errors: `UsageError` if the picture cannot be read; `MissingError` if the network does not exist.
     """
     settings = settings or Read()
-    picture, size = _load_picture(source)
+    picture, size, count = _load_picture(source, settings.page)
     if network is None:
         network = open_or_train(settings.network, device=device, watch=watch)
     check_reads_digits(network)
@@ -241,7 +251,7 @@ def read(
         readings,
         signs,
         text,
-        tuple(_notes(page, readings, signs, left_out)),
+        tuple(_notes(page, readings, signs, left_out, (settings.page, count))),
         page,
         tuple(segments[n] for n in order),
         Normalised(*(column[order] for column in normalised)),
@@ -250,7 +260,7 @@ def read(
 
 
 def _upright_page(picture: Tensor, size: tuple[int, int], scorer: Scorer) -> Page:
-    """Find the ink of a page; if it looks like no upright digits, look for a small sheet and turn the page."""
+    """Find the ink of a page; if it shows no upright digits, look for a small sheet, and turn the page."""
     page = find_ink(picture, size)
     scores = upright_scores(page.segments.digits, scorer)
     if scores[0] > UPRIGHT:
@@ -305,9 +315,7 @@ def _marks(marks: Sequence[Segment], segments: Sequence[Segment]) -> list[Item]:
         marks = [mark for mark in marks if max(mark.width, mark.height) >= 0.3 * usual]
     larger = [mark for mark in marks if max(mark.width, mark.height) > 0.4 * usual]
     texts = {
-        id(mark): name
-        for mark, name, share in zip(larger, *_signs(larger), strict=True)
-        if share > _SIGN
+        id(mark): name for mark, name, share in zip(larger, *_signs(larger), strict=True) if share > _SIGN
     }
     return [Item(*mark.box, texts.get(id(mark), "")) for mark in marks]
 
@@ -318,21 +326,23 @@ def check_reads_digits(network: Network) -> None:
         raise UsageError(f"{network.name} classifies photographs and cannot read digits: use conv or dense")
 
 
-def _load_picture(source: Source | Tensor) -> tuple[Tensor, tuple[int, int]]:
-    """Open a picture at working size, and return it with the width and height of the original."""
+def _load_picture(source: Source | Tensor, page: int = 1) -> tuple[Tensor, tuple[int, int], int]:
+    """Open a picture at working size; return it, the original's size, and the number of the file's pages."""
     if isinstance(source, Tensor):
         if source.dim() != 3 or source.shape[0] != 3 or 0 in source.shape:
             raise UsageError(f"a picture has the shape (3, height, width), got {tuple(source.shape)}")
-        return source.float().cpu(), (source.shape[2], source.shape[1])
+        return source.float().cpu(), (source.shape[2], source.shape[1]), 1
     if not isinstance(source, (str, Path, bytes)):
         source = source.read()
     with open_image(source) as file:
+        count = select_page(file, page)
         width, height = file.size
         try:
             rotated = file.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
         except Exception:
             rotated = False  # broken EXIF is ignored, as in open_picture
-    return open_picture(source, longest=WORKING_SIZE), (height, width) if rotated else (width, height)
+    size = (height, width) if rotated else (width, height)
+    return open_picture(source, longest=WORKING_SIZE, page=page), size, count
 
 
 def _neighbours(scorer: Scorer, features: Tensor, count: int) -> list[tuple[Neighbour, ...]]:
@@ -355,8 +365,13 @@ def _clip(box: tuple[float, float, float, float], size: tuple[int, int]) -> tupl
     return max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))
 
 
-def _notes(page: Page, readings: Sequence[Reading], signs: Sequence[Sign], left_out: int) -> list[str]:
+def _notes(
+    page: Page, readings: Sequence[Reading], signs: Sequence[Sign], left_out: int, pages: tuple[int, int]
+) -> list[str]:
     notes = []
+    number, count = pages
+    if count > 1:
+        notes.append(f"page {number} of {count} was read: --page chooses another")
     if page.quarter_turns:
         way = {1: "left", 2: "upside down", 3: "right"}[page.quarter_turns]
         notes.append(f"the page was turned {way} to read it")

@@ -1,7 +1,7 @@
 """The layout of a page: rows, words, columns and the cells of tables, and the signs between digits.
 
-All boxes are in pixels of the levelled page. A point or a dash is recognised by its place and proportions, other
-signs by the symbol network (`symbols.py`).
+All boxes are in pixels of the levelled page. A point or a dash is recognised by its place and proportions,
+other signs by the symbol network (`symbols.py`).
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _WIDER = 2.0  # a space is wider than the usual gap, however widely a hand write
 
 
 class Item(NamedTuple):
-    """Something on the page: its box, its text, empty for a small mark that is still to be interpreted, and the
-    number of the segment that it was read from, -1 if from several.
+    """Something on the page: its box, its text, empty for a small mark that is still to be interpreted, and
+    the number of the segment that it was read from, -1 if from several.
     """
 
     x0: float
@@ -74,7 +74,7 @@ class Line(NamedTuple):
 
 
 def arrange(items: Sequence[Item], tables: Sequence[Table]) -> list[Line]:
-    """Arrange items into the lines of the page, from the top. Marks that are not near a digit are left out."""
+    """Arrange items into the lines of the page, from the top. Marks that are near no digit are left out."""
     lines = []
     outside = list(items)
     gap = usual_gap(items)

@@ -60,7 +60,7 @@ def upright_scores(segments: Sequence[Segment], scorer: Scorer) -> list[float]:
 
 
 def patches(segments: Sequence[Segment]) -> list[Tensor]:
-    """Return the ink of each segment, squeezed if it is wider than the digits that networks are trained on."""
+    """Return the ink of each segment, squeezed if it is wider than the digits that networks learn."""
     return [_squeezed(torch.from_numpy(segment.ink)) for segment in segments]
 
 
@@ -133,9 +133,9 @@ def _cut(segments: list[Segment], scores: _SegmentScores, max_aspect: float, dep
 
 
 def _odds_of_two(relative_width: float) -> float:
-    """Return the odds that a segment is two digits and not one, given its width in typical digits of the page.
+    """Return the odds that a segment is two digits, not one, given its width in typical digits of the page.
 
-    They are even at 1.6 widths, and limited, so that a single digit drawn very wide can still be read as one.
+    They are even at 1.6 widths, and limited, so that a digit drawn very wide can still be read as one.
     """
     return math.exp(min(max(4 * (relative_width - 1.6), -3), 2))
 
@@ -184,8 +184,9 @@ def _join(segments: list[Segment], scores: _SegmentScores) -> list[Segment]:
 def digit_probability(groups: Sequence[int], scores: Tensor) -> Tensor:
     """Return the probability `(N,)` that each segment's word holds digits and not letters or doodles.
 
-    `groups` are the numbers of the segments' words. Of digits, one in fifteen scores below 0.9; of other things,
-    every second one does. Each score is evidence for its own word, and weaker evidence for the rest of the page.
+    `groups` are the numbers of the segments' words. Of digits, one in fifteen scores below 0.9; of other
+    things, every second one does. Each score is evidence for its own word, and weaker evidence for the rest
+    of the page.
     """
     if not len(scores):
         return scores
