@@ -1,7 +1,7 @@
-"""How well and how fast pages are read: bare handwriting, and pages with lines, boxes, tables and other marks.
+"""How well and how fast pages are read: bare handwriting, and pages with lines, boxes, tables and marks.
 
 `python benchmarks/read.py [--quick] [--network conv] [--pages 6]`: each kind has that many pages, drawn by a
-program from MNIST's test digits, in perspective, unevenly lit, blurred, noisy, as JPEG. Recall is the share of
+program from MNIST test digits, in perspective, unevenly lit, blurred, noisy, as JPEG. Recall is the share of
 the digits that are found and read correctly; precision is the share of the readings without a question mark
 that are correct. At the end the share of the 10,000 test digits that are excluded as no digit.
 """
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def measure(data, written, network):
-    """Return counts: digits written, those read correctly, sure readings, those that are right; and seconds."""
+    """Return counts: digits, those read correctly, sure readings, those that are correct; and seconds."""
     started = time.process_time()
     page = read(data, network=network)
     seconds = time.process_time() - started

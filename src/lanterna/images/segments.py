@@ -176,15 +176,19 @@ def _distance(piece: _Piece, group: list[_Piece], box: NDArray[np.float64], tall
     if both_tall and shared < 0.6 * min(width, box[2] - box[0]):
         return never
     stroke = max(piece.stroke, group[0].stroke)
-    dot = max(height, width) < 1.8 * stroke
     gap = min(_gap(piece.points, other.points) for other in group)
-    if dot:
+    if _is_dot(piece, stroke):
         limit = 0.9 * stroke if not within else 1.5 * stroke
     elif within or shared > 0.35 * min(width, box[2] - box[0]):
         limit = 0.26 * tall
     else:
         limit = 0.17 * tall
     return gap if gap <= limit + 1.5 else never
+
+
+def _is_dot(piece: _Piece, stroke: float) -> bool:
+    x0, y0, x1, y1 = piece.box
+    return max(x1 - x0, y1 - y0) < 1.8 * stroke
 
 
 def _gap(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
@@ -202,7 +206,7 @@ def _merge(group: list[_Piece]) -> Segment:
         left, top, right, bottom = piece.box
         part = ink[top - y0 : bottom - y0, left - x0 : right - x0]
         np.maximum(part, piece.ink, out=part)
-        if number:
+        if number and not _is_dot(piece, piece.stroke):  # the points of a division sign stay apart
             merged = np.concatenate([other.points for other in group[:number]])
             _bridge(ink, piece, merged, (x0, y0))
     return crop(ink, x0, y0)

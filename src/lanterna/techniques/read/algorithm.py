@@ -54,7 +54,7 @@ _DOUBTFUL = 0.6
 _GOOD = 0.75  # the mean score of digits: below it a small sheet is looked for, above it a page is turned
 _CLEARLY = 0.08  # how much better the mean score of another way must be
 _MANY_POINTS = 12
-_SIGN = 0.8  # the least probability of a sign that is read
+_SIGN, _SURE_SIGN = 0.8, 0.95  # the probability of a sign that is read, and of one that may be a digit
 _MAX_ASPECT = 0.7  # width divided by height up to which a segment is one digit and not cut
 _MAX_ASPECT_ON_PAD = 0.9  # higher, because an unfinished digit scores badly without being two digits
 
@@ -288,12 +288,13 @@ def _texts(
     if pad or not segments:
         return texts, torch.ones(len(segments))
     symbols = read_symbols(images)
-    usual = statistics.median(segment.height for segment in segments)
+    typical = statistics.median(segment.height for segment in segments)
     names, shares = _signs(segments)
     for n, (segment, name, share) in enumerate(zip(segments, names, shares, strict=True)):
         # A 1 may be bent, but then it is no taller than other digits.
-        tall_bracket = name in "()" and share > _SIGN and segment.height > 1.08 * usual
-        if symbols.excluded[n] or tall_bracket:
+        tall_bracket = name in "()" and share > _SIGN and segment.height > 1.08 * typical
+        sign = share > _SURE_SIGN and float(symbols.digit[n]) < 0.5
+        if symbols.excluded[n] or sign or tall_bracket:
             texts[n] = name if share > _SIGN else UNREAD
     return texts, symbols.digit
 
@@ -309,15 +310,25 @@ def _signs(segments: Sequence[Segment]) -> tuple[Sequence[str], list[float]]:
 
 def _marks(marks: Sequence[Segment], segments: Sequence[Segment]) -> list[Item]:
     """Return the page's small marks; larger ones may be signs, points and dashes depend on their place."""
-    usual = statistics.median(segment.height for segment in segments) if segments else 0.0
-    small = [mark for mark in marks if max(mark.width, mark.height) < 0.3 * usual]
+    typical = statistics.median(segment.height for segment in segments) if segments else 0.0
+    small = [mark for mark in marks if max(mark.width, mark.height) < 0.3 * typical]
     if len(small) > max(_MANY_POINTS, len(segments)):  # the dots of dotted paper, or specks
-        marks = [mark for mark in marks if max(mark.width, mark.height) >= 0.3 * usual]
-    larger = [mark for mark in marks if max(mark.width, mark.height) > 0.4 * usual]
+        marks = [mark for mark in marks if max(mark.width, mark.height) >= 0.3 * typical]
+    larger = [mark for mark in marks if max(mark.width, mark.height) > 0.4 * typical]
     texts = {
         id(mark): name for mark, name, share in zip(larger, *_signs(larger), strict=True) if share > _SIGN
     }
-    return [Item(*mark.box, texts.get(id(mark), "")) for mark in marks]
+    return [Item(*mark.box, "=" if _is_equals(mark) else texts.get(id(mark), "")) for mark in marks]
+
+
+def _is_equals(mark: Segment) -> bool:
+    """Return whether a mark is two bars, one above the other; they may have been joined as pieces of one."""
+    across = (mark.ink > 0.5).mean(1)
+    third = len(across) // 3
+    if third < 2 or mark.width < 1.2 * mark.height:
+        return False
+    top, middle, bottom = across[:third].max(), across[third:-third].min(), across[-third:].max()
+    return bool(min(top, bottom) > 0.6 and middle < 0.35)
 
 
 def check_reads_digits(network: Network) -> None:

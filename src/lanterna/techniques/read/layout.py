@@ -26,7 +26,7 @@ UNREAD = "[?]"
 _SPACE, _COLUMN = 0.75, 2.4  # the gaps between words, and between columns
 _NEAR = 1.3  # the gap between a sign and the digits that it belongs to
 _POINT, _DASH = 0.33, 0.3  # the size of a point, and the height of a dash
-_WIDER = 2.0  # a space is wider than the usual gap, however widely a hand writes
+_WIDER = 2.0  # a space is wider than the typical gap, however widely a hand writes
 
 
 class Item(NamedTuple):
@@ -77,7 +77,7 @@ def arrange(items: Sequence[Item], tables: Sequence[Table]) -> list[Line]:
     """Arrange items into the lines of the page, from the top. Marks that are near no digit are left out."""
     lines = []
     outside = list(items)
-    gap = usual_gap(items)
+    gap = typical_gap(items)
     for table in tables:
         inside, outside = _cells(outside, table)
         if not any(item.is_digit for cell in inside for item in cell):
@@ -97,7 +97,7 @@ def arrange(items: Sequence[Item], tables: Sequence[Table]) -> list[Line]:
 def number_words(boxes: Sequence[Box]) -> list[int]:
     """Return the number of the word that each box belongs to."""
     items = [Item(*box, "0", number) for number, box in enumerate(boxes)]
-    gap = usual_gap(items)
+    gap = typical_gap(items)
     numbers = [0] * len(items)
     words = [word for row in _digit_rows(items) for word in _words(row, gap)]
     for place, word in enumerate(words):
@@ -106,7 +106,7 @@ def number_words(boxes: Sequence[Box]) -> list[int]:
     return numbers
 
 
-def usual_gap(items: Sequence[Item]) -> float:
+def typical_gap(items: Sequence[Item]) -> float:
     """Return the median gap between neighbouring digits of the page, in digit heights."""
     gaps = [
         (b.x0 - a.x1) / max(a.high, b.high)
@@ -145,12 +145,11 @@ def _rows(items: Sequence[Item]) -> list[list[Item]]:
     rows = _digit_rows([item for item in items if item.is_digit])
     if not rows:
         return []
+    rows, commas = _without_commas(rows)
     digits = [(digit, place) for place, row in enumerate(rows) for digit in row]
     boxes, places = _boxes([digit for digit, _ in digits]), [place for _, place in digits]
     marks: list[list[Item]] = [[] for _ in rows]
-    for item in items:
-        if item.is_digit:
-            continue
+    for item in [*(item for item in items if not item.is_digit), *commas]:
         across = np.maximum(boxes[:, 0] - item.x1, item.x0 - boxes[:, 2]).clip(0)
         high, middle = boxes[:, 3] - boxes[:, 1], (item.y0 + item.y1) / 2
         level = (middle > boxes[:, 1] - 0.3 * high) & (middle < boxes[:, 3] + 0.35 * high)
@@ -158,6 +157,17 @@ def _rows(items: Sequence[Item]) -> list[list[Item]]:
         if np.isfinite(allowed).any():
             marks[places[int(allowed.argmin())]].append(item)
     return [_interpret(row, of_row) for row, of_row in zip(rows, marks, strict=True)]
+
+
+def _without_commas(rows: list[list[Item]]) -> tuple[list[list[Item]], list[Item]]:
+    """Return the rows without ones that are less than half as high as the digits around them, and those."""
+    digits, commas = [], []
+    for row in rows:
+        typical = float(np.median([item.high for item in row]))
+        small = [item for item in row if item.text == "1" and item.high < 0.5 * typical]
+        digits.append([item for item in row if item not in small])
+        commas += [item._replace(text="") for item in small]
+    return digits, commas
 
 
 def _interpret(digits: list[Item], marks: list[Item]) -> list[Item]:
@@ -211,10 +221,10 @@ def _interpret(digits: list[Item], marks: list[Item]) -> list[Item]:
 
 def _slashes(digits: list[Item]) -> list[Item]:
     """Replace ones that lean and are longer than the digits around them by slashes."""
-    usual = float(np.median([digit.high for digit in digits if digit.text != "1"] or [np.inf]))
+    typical = float(np.median([digit.high for digit in digits if digit.text != "1"] or [np.inf]))
     return [
         digit._replace(text="/")
-        if digit.text == "1" and digit.high > 1.17 * usual and digit.wide > 0.3 * digit.high
+        if digit.text == "1" and digit.high > 1.17 * typical and digit.wide > 0.3 * digit.high
         else digit
         for digit in digits
     ]

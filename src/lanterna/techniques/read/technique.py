@@ -101,7 +101,8 @@ READ = Technique(
     name="read", title="Read", help="Read the handwritten digits on a page.",
     manual="""Read the handwritten digits on a page, drawn or photographed.
 
-    Digits are printed in reading order, a line for each row, with a question mark after doubtful ones.
+    Digits are printed in reading order, a line for each row, with a question mark after doubtful ones, the
+    signs between them ([?] for one that cannot be read), and a tab between columns and cells of a table.
     `-o` saves a picture of the page with its readings, `--steps` one of every processing step. If no
     network has been trained yet, one is trained first, in seconds.
     """,
