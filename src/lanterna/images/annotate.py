@@ -76,11 +76,11 @@ def draw_steps(
     """
     level = 1 - page.ink
     panels = [
-        ("original", as_image(page.picture)),
+        ("original", as_image(page.original)),
         ("grey, along the colour of the ink", as_image(page.evened.grey[None].clamp(0, 1))),
         ("lighting evened out", as_image(1 - page.evened.ink[None])),
         (_rotation_caption(page), as_image(1 - page.ruled[None])),
-        ("rules removed" if page.rules else "ink found", as_image(level[None])),
+        ("lines removed" if page.lines or page.rules else "ink found", as_image(level[None])),
         ("1 segment" if len(segments) == 1 else f"{len(segments)} segments", _draw_boxes(level, segments)),
     ]
     height = round(_PANEL * page.picture.shape[1] / page.picture.shape[2])

@@ -14,7 +14,7 @@ from lanterna.errors import LanternaError, UsageError
 from lanterna.files import atomic_write, refuse_to_overwrite
 from lanterna.images import recipe as recipes
 from lanterna.images.colour import flatten_alpha, srgb_profile, to_srgb, to_standard_mode, to_tensor
-from lanterna.images.decoding import Source, open_image
+from lanterna.images.decoding import Source, check_size, open_image
 from lanterna.images.prints import write_deep_png
 
 if TYPE_CHECKING:
@@ -46,14 +46,14 @@ _SAVED_AS = {
 }
 
 
-def open_picture(source: Source, *, longest: int | None = None) -> Tensor:
+def open_picture(source: Source, *, longest: int | None = None, page: int = 1) -> Tensor:
     """Open a picture file as float32 `(3, H, W)` in [0, 1], sRGB, with its EXIF orientation applied.
 
     `source` is a path, the bytes of a file or a binary stream: PNG, JPEG, WebP, AVIF, TIFF, the first frame
     of a GIF, HEIC with pillow-heif. `longest` is the maximum length of the longer side in pixels: a larger
     picture is reduced as cheaply as its format allows, a smaller one is unchanged. Grey pictures have three
     equal channels; transparency becomes white; colour profiles are converted, broken ones ignored. 16-bit
-    greys retain their depth, 16-bit colours their upper 8 bits.
+    greys retain their depth, 16-bit colours their upper 8 bits. `page` is that of a TIFF of several.
 
     Errors: `UsageError`, one line, if `source` cannot be read as a picture, has over 200 million pixels or a
     side of over 65,536, or is a JPEG of over 100 scans.
@@ -61,6 +61,7 @@ def open_picture(source: Source, *, longest: int | None = None) -> Tensor:
     if longest is not None and longest < 1:
         raise UsageError(f"longest: a picture is at least 1 pixel long, got {longest}")
     with open_image(source) as file:
+        select_page(file, page)
         size = _size_within(file.size, longest)
         if size != file.size:
             file.draft(None, size)  # a JPEG is decoded at a half, a quarter or an eighth of its size
@@ -74,6 +75,17 @@ def open_picture(source: Source, *, longest: int | None = None) -> Tensor:
         if orientation in _TURNS:
             picture = picture.transpose(_TURNS[orientation])
         return to_tensor(picture)
+
+
+def select_page(file: Image.Image, page: int) -> int:
+    """Go to a page of a TIFF; return how many pages the file has. Errors: `UsageError` if it has fewer."""
+    count = getattr(file, "n_frames", 1) if file.format == "TIFF" else 1
+    if page > count:
+        raise UsageError(f"page: expected a number from 1 to {count}, the pages of this picture, got {page}")
+    if page > 1:
+        file.seek(page - 1)
+        check_size("the page", *file.size)
+    return count
 
 
 def _size_within(size: tuple[int, int], longest: int | None) -> tuple[int, int]:

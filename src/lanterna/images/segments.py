@@ -17,19 +17,21 @@ from lanterna.images.components import components
 Array = NDArray[np.float32]
 Box = tuple[int, int, int, int]
 
-_MAX_PIECES = 4000
+_MAX_PIECES = 40_000  # more than there are digits on a page that a person has written
 
 
 @dataclass(frozen=True)
 class Segment:
     """A possible digit on the level page: its `box` (x0, y0, x1, y1), its `ink` `(h, w)`, from 0 for paper to
-    1 for full ink, its `row`, and a `note` if it was cut from touching digits.
+    1 for full ink, its `row`, and a `note` if it was cut from touching digits. `certainty` is the probability
+    that it was rightly cut, or rightly left whole.
     """
 
     box: Box
     ink: Array
     row: int = 0
     note: str = ""
+    certainty: float = 1.0
 
     @property
     def width(self) -> int:
@@ -40,6 +42,16 @@ class Segment:
     def height(self) -> int:
         """The height in pixels."""
         return self.box[3] - self.box[1]
+
+
+class Segments(NamedTuple):
+    """The possible `digits` on a page in reading order, the `marks` that are too small or too flat for one,
+    such as points and dashes, and how many pieces of ink were `dropped` because there were too many.
+    """
+
+    digits: list[Segment]
+    marks: list[Segment]
+    dropped: int
 
 
 class _Piece(NamedTuple):
@@ -57,21 +69,24 @@ def ink_levels(ink: Array, noise: float) -> tuple[float, float, float]:
     return level, max(0.75 * min_ink, 0.3 * level), max(min_ink, 0.48 * level)
 
 
-def find_segments(ink: Array, noise: float, sheet: NDArray[np.bool_] | None = None) -> list[Segment]:
-    """Find possible digits on a level page `(H, W)`, in reading order, with rows numbered from 0."""
+def find_segments(ink: Array, noise: float) -> Segments:
+    """Find possible digits on a level page `(H, W)`, with rows numbered from 0."""
     _, weak, strong = ink_levels(ink, noise)
-    pieces = _pieces(ink, weak, strong, sheet)
+    pieces, dropped = _pieces(ink, weak, strong)
     if not pieces:
-        return []
+        return Segments([], [], dropped)
     tall = _typical_height(pieces)
     joined = [_merge(group) for group in _group(pieces, tall)]
-    return sort_into_rows([segment for segment in joined if _may_be_digit(segment, tall)])
+    digits = [segment for segment in joined if _may_be_digit(segment, tall)]
+    marks = [segment for segment in joined if _may_be_mark(segment, tall)]
+    return Segments(sort_into_rows(digits), marks, dropped)
 
 
-def _pieces(ink: Array, weak: float, strong: float, sheet: NDArray[np.bool_] | None) -> list[_Piece]:
+def _pieces(ink: Array, weak: float, strong: float) -> tuple[list[_Piece], int]:
+    """Return the page's pieces of ink, the largest first, and how many more there are."""
     found = components(ink > weak)
     if not len(found.areas):
-        return []
+        return [], 0
     strongest = np.zeros(len(found.areas) + 1, np.float32)
     ys, xs = np.nonzero(found.labels)
     np.maximum.at(strongest, found.labels[ys, xs], ink[ys, xs])
@@ -79,17 +94,15 @@ def _pieces(ink: Array, weak: float, strong: float, sheet: NDArray[np.bool_] | N
     min_size = max(5.0, 0.0035 * max(ink.shape))
     valid = (strongest[1:] >= strong) & (sides.max(1) >= min_size) & (found.areas >= min_size)
     candidates = np.nonzero(valid)[0]
-    candidates = candidates[np.argsort(-found.areas[candidates], kind="stable")][:_MAX_PIECES]
+    candidates = candidates[np.argsort(-found.areas[candidates], kind="stable")]
     pieces = []
-    for label in candidates:
+    for label in candidates[:_MAX_PIECES]:
         x0, y0, x1, y1 = (int(v) for v in found.boxes[label])
-        if sheet is not None and not sheet[(y0 + y1) // 2, (x0 + x1) // 2]:
-            continue
         mask = found.labels[y0:y1, x0:x1] == label + 1
         piece = _piece(np.where(mask, ink[y0:y1, x0:x1], 0), mask, (x0, y0, x1, y1), weak)
         if piece is not None:
             pieces.append(piece)
-    return pieces
+    return pieces, max(0, len(candidates) - _MAX_PIECES)
 
 
 def _piece(ink: Array, mask: NDArray[np.bool_], box: Box, weak: float) -> _Piece | None:
@@ -167,15 +180,19 @@ def _distance(piece: _Piece, group: list[_Piece], box: NDArray[np.float64], tall
     if both_tall and shared < 0.6 * min(width, box[2] - box[0]):
         return never
     stroke = max(piece.stroke, group[0].stroke)
-    dot = max(height, width) < 1.8 * stroke
     gap = min(_gap(piece.points, other.points) for other in group)
-    if dot:
+    if _is_dot(piece, stroke):
         limit = 0.9 * stroke if not within else 1.5 * stroke
     elif within or shared > 0.35 * min(width, box[2] - box[0]):
         limit = 0.26 * tall
     else:
         limit = 0.17 * tall
     return gap if gap <= limit + 1.5 else never
+
+
+def _is_dot(piece: _Piece, stroke: float) -> bool:
+    x0, y0, x1, y1 = piece.box
+    return max(x1 - x0, y1 - y0) < 1.8 * stroke
 
 
 def _gap(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
@@ -193,7 +210,7 @@ def _merge(group: list[_Piece]) -> Segment:
         left, top, right, bottom = piece.box
         part = ink[top - y0 : bottom - y0, left - x0 : right - x0]
         np.maximum(part, piece.ink, out=part)
-        if number:
+        if number and not _is_dot(piece, piece.stroke):  # the points of a division sign stay apart
             merged = np.concatenate([other.points for other in group[:number]])
             _bridge(ink, piece, merged, (x0, y0))
     return crop(ink, x0, y0)
@@ -232,27 +249,47 @@ def _may_be_digit(segment: Segment, tall: float) -> bool:
     return not (speck or dash or line or frame)
 
 
+def _may_be_mark(segment: Segment, tall: float) -> bool:
+    """Return whether a segment that is no digit is as large as a point, and no larger than a dash."""
+    return max(segment.height, 0.3 * segment.width) < 0.45 * tall and not _may_be_digit(segment, tall)
+
+
 def sort_into_rows(segments: list[Segment]) -> list[Segment]:
     """Sort segments into reading order, and number their rows from the top."""
-    rows: list[list[Segment]] = []
-    for segment in sorted(segments, key=lambda s: s.box[0]):
+    numbers = number_rows(np.array([segment.box for segment in segments], float).reshape(-1, 4))
+    order = sorted(range(len(segments)), key=lambda index: (numbers[index], segments[index].box[0]))
+    return [replace(segments[index], row=numbers[index]) for index in order]
+
+
+def number_rows(boxes: NDArray[np.float64]) -> list[int]:
+    """Return the number of each box's row from the top; boxes are `(N, 4)`: x0, y0, x1, y1.
+
+    From left to right, a box joins the row that it shares the largest part of its height with, or of its
+    neighbour's height.
+    """
+    rows: list[list[int]] = []
+    for index in np.argsort(boxes[:, 0], kind="stable").tolist():
         best, chosen = 0.35, None
         for row in rows:
-            share = max(_shared_height(segment, neighbour) for neighbour in row[-2:])
+            share = max(_shared_height(boxes[index], boxes[neighbour]) for neighbour in row[-2:])
             if share > best:
                 best, chosen = share, row
         if chosen is None:
-            rows.append([segment])
+            rows.append([index])
         else:
-            chosen.append(segment)
-    rows.sort(key=lambda row: float(np.mean([(s.box[1] + s.box[3]) / 2 for s in row])))
-    return [replace(segment, row=number) for number, row in enumerate(rows) for segment in row]
+            chosen.append(index)
+    rows.sort(key=lambda row: float(boxes[row, 1::2].mean()))
+    numbers = [0] * len(boxes)
+    for number, row in enumerate(rows):
+        for index in row:
+            numbers[index] = number
+    return numbers
 
 
-def _shared_height(a: Segment, b: Segment) -> float:
-    """Return the vertical overlap of two segments as a share of the shorter one's height; may be negative."""
-    shared = min(a.box[3], b.box[3]) - max(a.box[1], b.box[1])
-    return shared / max(min(a.height, b.height), 1)
+def _shared_height(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Return the vertical overlap of two boxes as a share of the lower one's height; may be negative."""
+    shared = min(a[3], b[3]) - max(a[1], b[1])
+    return float(shared / max(min(a[3] - a[1], b[3] - b[1]), 1))
 
 
 def find_cuts(segment: Segment) -> list[tuple[Segment, Segment]]:

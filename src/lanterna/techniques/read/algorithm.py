@@ -2,12 +2,13 @@
 
 `lanterna.images.ink` cleans the page and segments it, each segment is normalised to look like the training
 digits, and the network reads it. If digits may touch or be broken, the network's scores decide where to cut
-or join.
+or join. What is no digit is a sign or is left out (`symbols.py`), and `layout.py` arranges the text.
 """
 
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +20,24 @@ from torch import Tensor
 
 from lanterna.errors import UsageError
 from lanterna.images import open_picture
+from lanterna.images.cells import find_tables
 from lanterna.images.decoding import open_image
 from lanterna.images.digits import mnist
 from lanterna.images.ink import WORKING_SIZE, Page, find_drawing, find_ink
 from lanterna.images.normalise import Normalised, normalise
+from lanterna.images.pictures import select_page
+from lanterna.images.sheet import find_small_sheet
 from lanterna.networks.digits import CLASSES, SIDE
-from lanterna.techniques.read.refinement import digit_probability, refine_segments
+from lanterna.techniques.read.layout import UNREAD, Item, arrange, number_words
+from lanterna.techniques.read.refinement import (
+    UPRIGHT,
+    digit_probability,
+    patches,
+    refine_segments,
+    upright_scores,
+)
 from lanterna.techniques.read.scorer import Scorer, scorer_for
+from lanterna.techniques.read.symbols import read_symbols
 from lanterna.techniques.technique import Settings
 from lanterna.techniques.train.technique import open_or_train
 
@@ -39,6 +51,11 @@ if TYPE_CHECKING:
 
 _ORIENTATION = 274  # the EXIF tag
 _DOUBTFUL = 0.6
+
+_GOOD = 0.75  # the mean score of digits: below it a small sheet is looked for, above it a page is turned
+_CLEARLY = 0.08  # how much better the mean score of another way must be
+_MANY_POINTS = 12
+_SIGN, _SURE_SIGN = 0.8, 0.95  # the probability of a sign that is read, and of one that may be a digit
 _MAX_ASPECT = 0.7  # width divided by height up to which a segment is one digit and not cut
 _MAX_ASPECT_ON_PAD = 0.9  # higher, because an unfinished digit scores badly without being two digits
 
@@ -52,6 +69,9 @@ class Read(Settings):
     surface: Literal["page", "pad"] = Field(
         default="page",
         description="page: ink on paper; pad: light ink on a black drawing pad.",
+    )
+    page: int = Field(
+        default=1, ge=1, le=10_000, description="Which page of a TIFF of several pages to read."
     )
     cut: bool = Field(default=True, description="Whether to cut touching digits apart.")
     nearest: int = Field(
@@ -82,8 +102,8 @@ class Reading:
 
     `probabilities` are the network's calibrated probabilities of 0 to 9, assuming that it is a digit.
     `confidence` is the probability that it is a digit and read correctly. `box` is x0, y0, x1, y1 in pixels
-    of the given picture. `image` `(1, 28, 28)` is the network's input. `neighbours` are the nearest training
-    digits, if requested.
+    of the given picture. `row` is its line of the text, `column` its cell or column in that line. `image`
+    `(1, 28, 28)` is the network's input. `neighbours` are the nearest training digits, if requested.
     """
 
     digit: int
@@ -92,6 +112,7 @@ class Reading:
     box: tuple[float, float, float, float]
     row: int
     image: Tensor
+    column: int = 0
     note: str = ""
     neighbours: tuple[Neighbour, ...] = ()
 
@@ -107,10 +128,26 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Sign:
+    """A sign between digits; its `text` is `[?]` if it is not read. The other fields are as in `Reading`."""
+
+    text: str
+    box: tuple[float, float, float, float]
+    row: int
+    column: int = 0
+
+
+@dataclass(frozen=True)
 class ReadPage(Sequence[Reading]):
-    """The digits of one page in reading order, with `notes` for the user and all intermediate results."""
+    """The digits of one page in reading order, with `notes` for the user and all intermediate results.
+
+    `text` has a line for each row, a question mark after each doubtful digit, spaces between words, and tabs
+    between columns and the cells of tables.
+    """
 
     readings: tuple[Reading, ...]
+    signs: tuple[Sign, ...]
+    text: str
     notes: tuple[str, ...]
     page: Page
     segments: tuple[Segment, ...]
@@ -134,11 +171,6 @@ class ReadPage(Sequence[Reading]):
         last = self.readings[-1].row + 1 if self.readings else 0
         return [[reading for reading in self.readings if reading.row == row] for row in range(last)]
 
-    @property
-    def text(self) -> str:
-        """The digits as text: a line for each row, a question mark after each doubtful digit."""
-        return "\n".join("".join(f"{r.digit}{'?' if r.doubtful else ''}" for r in row) for row in self.rows)
-
 
 def read(
     source: Source | Tensor,
@@ -157,35 +189,147 @@ def read(
     Errors: `UsageError` if the picture cannot be read; `MissingError` if the network does not exist.
     """
     settings = settings or Read()
-    picture, size = _load_picture(source)
+    picture, size, count = _load_picture(source, settings.page)
     if network is None:
         network = open_or_train(settings.network, device=device, watch=watch)
     check_reads_digits(network)
     scorer = scorer_for(network.eval())
     pad = settings.surface == "pad"
-    page = find_drawing(picture, size) if pad else find_ink(picture, size)
+    page = find_drawing(picture, size) if pad else _upright_page(picture, size, scorer)
     max_aspect = (_MAX_ASPECT_ON_PAD if pad else _MAX_ASPECT) if settings.cut else math.inf
-    segments = refine_segments(page.segments, scorer, max_aspect)
-    normalised = normalise([torch.from_numpy(segment.ink) for segment in segments])
+    segments = refine_segments(page.segments.digits, scorer, max_aspect)
+    normalised = normalise(patches(segments))
     scores = scorer(normalised.images)
     best = scores.probabilities.max(1)
-    page_probability = digit_probability(segments, best.values * scores.similarity)
-    confidence = best.values * scores.similarity * page_probability
-    neighbours = _neighbours(scorer, scores.features, settings.nearest)
+    texts, digit_share = _texts(segments, normalised.images, best.indices, pad=pad)
+    trust = best.values * scores.similarity * digit_share
+    items = [
+        Item(*segment.box, text, n) for n, (segment, text) in enumerate(zip(segments, texts, strict=True))
+    ]
+    marks = [] if pad else _marks(page.segments.marks, segments)
+    lines = arrange([*items, *marks], find_tables(page.lines, (page.ink.shape[0], page.ink.shape[1])))
+    places = [
+        (item, row, column)
+        for row, line in enumerate(lines)
+        for column, words in enumerate(line.fields)
+        for word in words
+        for item in word
+    ]
+    digits = [(item.number, row, column) for item, row, column in places if item.is_digit]
+    order = [number for number, _, _ in digits]
+    signs_are_fine = torch.tensor([text not in (*"0123456789", UNREAD) for text in texts], dtype=torch.bool)
+    page_probability = digit_probability(
+        number_words([segment.box for segment in segments]), trust.masked_fill(signs_are_fine, 1)
+    )
+    certainty = torch.tensor([segment.certainty for segment in segments])
+    confidence = trust * page_probability * certainty
+    neighbours = _neighbours(scorer, scores.features[order], settings.nearest)
     readings = tuple(
         Reading(
             digit=int(best.indices[n]),
             probabilities=tuple(scores.probabilities[n].tolist()),
             confidence=float(confidence[n]),
-            box=_clip(page.place(segment), size),
-            row=segment.row,
+            box=_clip(page.place(segments[n]), size),
+            row=row,
+            column=column,
             image=normalised.images[n],
-            note=segment.note,
-            neighbours=neighbours[n],
+            note=segments[n].note,
+            neighbours=neighbours[place],
         )
-        for n, segment in enumerate(segments)
+        for place, (n, row, column) in enumerate(digits)
     )
-    return ReadPage(readings, tuple(_notes(readings)), page, tuple(segments), normalised, size)
+    signs = tuple(
+        Sign(item.text, _clip(page.place_box(item[:4]), size), row, column)
+        for item, row, column in places
+        if not item.is_digit
+    )
+    doubtful = {n for n, reading in zip(order, readings, strict=True) if reading.doubtful}
+    text = "\n".join(
+        line.text(lambda item: item.text + ("?" if item.number in doubtful else "")) for line in lines
+    )
+    left_out = texts.count(UNREAD) - sum(item.text == UNREAD and item.number >= 0 for item, _, _ in places)
+    return ReadPage(
+        readings,
+        signs,
+        text,
+        tuple(_notes(page, readings, signs, left_out, (settings.page, count))),
+        page,
+        tuple(segments[n] for n in order),
+        Normalised(*(column[order] for column in normalised)),
+        size,
+    )
+
+
+def _upright_page(picture: Tensor, size: tuple[int, int], scorer: Scorer) -> Page:
+    """Find the ink of a page; if it shows no upright digits, look for a small sheet, and turn the page."""
+    page = find_ink(picture, size)
+    scores = upright_scores(page.segments.digits, scorer)
+    if scores[0] > UPRIGHT:
+        return page
+    corners = find_small_sheet(picture) if max(scores) < _GOOD else None
+    if corners is not None:
+        sheet = find_ink(picture, size, corners=corners)
+        scores_of_sheet = upright_scores(sheet.segments.digits, scorer)
+        if max(scores_of_sheet) > max(scores) + _CLEARLY:
+            page, scores = sheet, scores_of_sheet
+    turns = scores.index(max(scores))
+    if scores[turns] > max(scores[0] + _CLEARLY, _GOOD):
+        page = find_ink(picture, size, corners=corners if page.cut_out else None, quarter_turns=turns)
+    return page
+
+
+def _texts(
+    segments: Sequence[Segment], images: Tensor, digits: Tensor, *, pad: bool
+) -> tuple[list[str], Tensor]:
+    """Return what each segment is read as, a digit, a sign or `[?]`, and the probability that it is a digit.
+
+    Whatever is drawn on a pad is taken for a digit, as an unfinished one looks like none.
+    """
+    texts = [str(digit) for digit in digits.tolist()]
+    if pad or not segments:
+        return texts, torch.ones(len(segments))
+    symbols = read_symbols(images)
+    typical = statistics.median(segment.height for segment in segments)
+    names, shares = _signs(segments)
+    for n, (segment, name, share) in enumerate(zip(segments, names, shares, strict=True)):
+        # A 1 may be bent, but then it is no taller than other digits.
+        tall_bracket = name in "()" and share > _SIGN and segment.height > 1.08 * typical
+        sign = share > _SURE_SIGN and float(symbols.digit[n]) < 0.5
+        if symbols.excluded[n] or sign or tall_bracket:
+            texts[n] = name if share > _SIGN else UNREAD
+    return texts, symbols.digit
+
+
+def _signs(segments: Sequence[Segment]) -> tuple[Sequence[str], list[float]]:
+    """Return which sign each segment most resembles, and the probability that it is that sign.
+
+    They are not squeezed, as digits are: an equals sign is wide.
+    """
+    symbols = read_symbols(normalise([torch.from_numpy(segment.ink) for segment in segments]).images)
+    return symbols.names, symbols.sign.tolist()
+
+
+def _marks(marks: Sequence[Segment], segments: Sequence[Segment]) -> list[Item]:
+    """Return the page's small marks; larger ones may be signs, points and dashes depend on their place."""
+    typical = statistics.median(segment.height for segment in segments) if segments else 0.0
+    small = [mark for mark in marks if max(mark.width, mark.height) < 0.3 * typical]
+    if len(small) > max(_MANY_POINTS, len(segments)):  # the dots of dotted paper, or specks
+        marks = [mark for mark in marks if max(mark.width, mark.height) >= 0.3 * typical]
+    larger = [mark for mark in marks if max(mark.width, mark.height) > 0.4 * typical]
+    texts = {
+        id(mark): name for mark, name, share in zip(larger, *_signs(larger), strict=True) if share > _SIGN
+    }
+    return [Item(*mark.box, "=" if _is_equals(mark) else texts.get(id(mark), "")) for mark in marks]
+
+
+def _is_equals(mark: Segment) -> bool:
+    """Return whether a mark is two bars, one above the other; they may have been joined as pieces of one."""
+    across = (mark.ink > 0.5).mean(1)
+    third = len(across) // 3
+    if third < 2 or mark.width < 1.2 * mark.height:
+        return False
+    top, middle, bottom = across[:third].max(), across[third:-third].min(), across[-third:].max()
+    return bool(min(top, bottom) > 0.6 and middle < 0.35)
 
 
 def check_reads_digits(network: Network) -> None:
@@ -198,21 +342,23 @@ def check_reads_digits(network: Network) -> None:
         )
 
 
-def _load_picture(source: Source | Tensor) -> tuple[Tensor, tuple[int, int]]:
-    """Open a picture at working size, and return it with the width and height of the original."""
+def _load_picture(source: Source | Tensor, page: int = 1) -> tuple[Tensor, tuple[int, int], int]:
+    """Open a picture at working size; return it, the original's size, and the number of the file's pages."""
     if isinstance(source, Tensor):
         if source.dim() != 3 or source.shape[0] != 3 or 0 in source.shape:
             raise UsageError(f"a picture has the shape (3, height, width), got {tuple(source.shape)}")
-        return source.float().cpu(), (source.shape[2], source.shape[1])
+        return source.float().cpu(), (source.shape[2], source.shape[1]), 1
     if not isinstance(source, (str, Path, bytes)):
         source = source.read()
     with open_image(source) as file:
+        count = select_page(file, page)
         width, height = file.size
         try:
             rotated = file.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
         except Exception:
             rotated = False  # broken EXIF is ignored, as in open_picture
-    return open_picture(source, longest=WORKING_SIZE), (height, width) if rotated else (width, height)
+    size = (height, width) if rotated else (width, height)
+    return open_picture(source, longest=WORKING_SIZE, page=page), size, count
 
 
 def _neighbours(scorer: Scorer, features: Tensor, count: int) -> list[tuple[Neighbour, ...]]:
@@ -235,15 +381,37 @@ def _clip(box: tuple[float, float, float, float], size: tuple[int, int]) -> tupl
     return max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))
 
 
-def _notes(readings: Sequence[Reading]) -> list[str]:
-    if not readings:
-        return ["no digits were found on this page"]
-    doubtful = sum(reading.doubtful for reading in readings)
+def _notes(
+    page: Page, readings: Sequence[Reading], signs: Sequence[Sign], left_out: int, pages: tuple[int, int]
+) -> list[str]:
     notes = []
+    number, count = pages
+    if count > 1:
+        notes.append(f"page {number} of {count} was read: --page chooses another")
+    if page.quarter_turns:
+        way = {1: "left", 2: "upside down", 3: "right"}[page.quarter_turns]
+        notes.append(f"the page was turned {way} to read it")
+    if page.cut_out:
+        notes.append("a small sheet was found in the picture: only what is on it was read")
+    if not readings:
+        notes.append("no digits were found on this page")
+    doubtful = sum(reading.doubtful for reading in readings)
     if doubtful > 0.5 * len(readings):
         notes.append("these may not be digits: most of them do not look like the training digits")
     elif doubtful:
         notes.append(f"{doubtful} of {len(readings)} readings are doubtful")
     if touching := sum(reading.note == "touching" for reading in readings):
         notes.append(f"{touching} digits were touching others: they may have been cut in the wrong place")
+    if unread := sum(sign.text == UNREAD for sign in signs):
+        notes.append(f"{_count(unread, 'sign')} between digits could not be read: {UNREAD} in the text")
+    if left_out:
+        notes.append(f"{_count(left_out, 'mark')} that looked like no digit left out")
+    if page.segments.dropped:
+        notes.append(
+            f"{page.segments.dropped} of the smallest marks were not read: there are too many on this page"
+        )
     return notes
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + "s" * (number != 1)

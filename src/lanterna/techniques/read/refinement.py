@@ -1,22 +1,30 @@
-"""Refine a page's segments: cut and join them if the network then reads them better."""
+"""Refine a page's segments: cut and join them if the networks then read them better."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lanterna.images.normalise import normalise
 from lanterna.images.segments import Segment, find_cuts, merge_segments
+from lanterna.techniques.read.symbols import read_symbols
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lanterna.techniques.read.scorer import Scorer
+
+_SAMPLE, _LEAST_SAMPLE, _DIFFERENT = 24, 4, 3  # digits from which a page's orientation is determined
+UPRIGHT = 0.92  # the mean score above which they are; upside down, many digits look like others
+_LEAST_PAIR = 0.03  # the score below which two parts are not two digits; that of the first of two cuts is low
+_MAX_ASPECT = 0.9  # width divided by height: as wide as digits that the networks were trained on
 
 
 def refine_segments(segments: Sequence[Segment], scorer: Scorer, max_aspect: float) -> list[Segment]:
@@ -26,6 +34,43 @@ def refine_segments(segments: Sequence[Segment], scorer: Scorer, max_aspect: flo
     """
     scores = _SegmentScores(scorer)
     return _join(_cut(list(segments), scores, max_aspect), scores)
+
+
+def upright_scores(segments: Sequence[Segment], scorer: Scorer) -> list[float]:
+    """Return the mean score of a sample of segments, as they are and after one to three quarter turns left.
+
+    All are 0 for a few segments, from which this cannot be said, and the turns are not tried if the segments
+    score well as they are.
+    """
+    sample = list(segments[:: max(1, len(segments) // _SAMPLE)])
+    if len(sample) < _LEAST_SAMPLE:
+        return [0.0] * 4
+    means = [0.0] * 4
+    for turns in range(4):
+        ink = [torch.from_numpy(np.ascontiguousarray(np.rot90(segment.ink, turns))) for segment in sample]
+        images = normalise([_squeezed(each) for each in ink]).images
+        scores = scorer(images)
+        best = scores.probabilities.max(1)
+        # A page of one shape, such as corners or ones, does not say which way is up.
+        if turns == 0 or len(set(best.indices.tolist())) >= _DIFFERENT:
+            means[turns] = float((best.values * scores.similarity * read_symbols(images).digit).mean())
+        if means[0] > UPRIGHT:
+            break
+    return means
+
+
+def patches(segments: Sequence[Segment]) -> list[Tensor]:
+    """Return the ink of each segment, squeezed if it is wider than the digits that networks learn."""
+    return [_squeezed(torch.from_numpy(segment.ink)) for segment in segments]
+
+
+def _squeezed(ink: Tensor) -> Tensor:
+    height, width = ink.shape
+    widest = max(1, round(_MAX_ASPECT * height))
+    # A flat one is a dash, which would turn into a blot.
+    if width <= widest or width > 2.6 * height:
+        return ink
+    return F.interpolate(ink[None, None], (height, widest), mode="bilinear", antialias=True)[0, 0]
 
 
 class _SegmentScores:
@@ -39,10 +84,12 @@ class _SegmentScores:
     def __call__(self, segments: Sequence[Segment]) -> list[float]:
         unscored = [segment for segment in segments if id(segment) not in self.cache]
         if unscored:
-            scores = self.scorer(normalise([torch.from_numpy(segment.ink) for segment in unscored]).images)
-            values = (scores.probabilities.amax(1) * scores.similarity).tolist()
+            images = normalise(patches(unscored)).images
+            scores = self.scorer(images)
+            values = scores.probabilities.amax(1) * scores.similarity * read_symbols(images).digit
             self.cache |= {
-                id(segment): (value, segment) for segment, value in zip(unscored, values, strict=True)
+                id(segment): (value, segment)
+                for segment, value in zip(unscored, values.tolist(), strict=True)
             }
         return [self.cache[id(segment)][0] for segment in segments]
 
@@ -55,53 +102,48 @@ def _cut(segments: list[Segment], scores: _SegmentScores, max_aspect: float, dep
     wide = [segment for segment, aspect in zip(segments, aspects, strict=True) if aspect > max_aspect]
     if not wide or depth > 3:
         return segments
-    score_of_wide = {id(segment): score for segment, score in zip(wide, scores(wide), strict=True)}
-    thresholds = [
-        _threshold(score_of_wide.get(id(segment), 1.0), aspect, segment.width / typical_width)
-        for segment, aspect in zip(segments, aspects, strict=True)
-    ]
-    # The product of two scores is at most 1, so segments with a higher threshold need not be tried.
-    candidates = [
-        [pair for pair in find_cuts(segment) if _may_be_two_digits(pair, segment)]
-        if id(segment) in score_of_wide and threshold < 1
-        else []
-        for segment, threshold in zip(segments, thresholds, strict=True)
-    ]
-    part_scores = iter(scores([part for pairs in candidates for pair in pairs for part in pair]))
+    pairs_of = {id(s): [pair for pair in find_cuts(s) if _may_be_two_digits(pair, s)] for s in wide}
+    scores(wide + [part for pairs in pairs_of.values() for pair in pairs for part in pair])
+    signs = read_symbols(normalise([torch.from_numpy(segment.ink) for segment in wide]).images)
+    whole_of = {
+        id(segment): max(score, 0.0 if digit > 0.5 else sign)
+        for segment, score, digit, sign in zip(
+            wide, scores(wide), signs.digit.tolist(), signs.sign.tolist(), strict=True
+        )
+    }
     result: list[Segment] = []
-    for segment, threshold, pairs in zip(segments, thresholds, candidates, strict=True):
-        best_score, best_pair = 0.0, None
-        for pair in pairs:
-            score = next(part_scores) * next(part_scores)
-            if score > best_score:
-                best_score, best_pair = score, pair
-        if best_pair and best_score > threshold:
-            result += [replace(part, note="touching") for part in best_pair]
-        else:
+    for segment in segments:
+        whole = whole_of.get(id(segment), 1.0)
+        best, best_pair = _LEAST_PAIR, None
+        for pair in pairs_of.get(id(segment), ()):
+            score = math.prod(scores(pair))
+            if score > best:
+                best, best_pair = score, pair
+        if best_pair is None:
             result.append(segment)
+            continue
+        # Half of a digit often looks like another one, but two digits seldom look like a single one.
+        best *= (1 - whole) * _odds_of_two(segment.width / typical_width)
+        share = best / (best + whole)
+        if share > 0.5:
+            result += [replace(part, note="touching", certainty=share) for part in best_pair]
+        else:
+            result.append(replace(segment, certainty=1 - share))
     return _cut(result, scores, max_aspect, depth + 1) if len(result) > len(segments) else result
+
+
+def _odds_of_two(relative_width: float) -> float:
+    """Return the odds that a segment is two digits, not one, given its width in typical digits of the page.
+
+    They are even at 1.6 widths, and limited, so that a digit drawn very wide can still be read as one.
+    """
+    return math.exp(min(max(4 * (relative_width - 1.6), -3), 2))
 
 
 def _may_be_two_digits(pair: tuple[Segment, Segment], segment: Segment) -> bool:
     """Return whether both parts are about as high as the segment, and neither is a sliver."""
     full_height = min(part.height for part in pair) > 0.78 * segment.height
     return full_height and min(part.width for part in pair) > 0.06 * segment.height
-
-
-def _threshold(score: float, aspect: float, relative_width: float) -> float:
-    """Return the score that two parts must exceed for a segment to be cut.
-
-    `score` is that of the whole segment, `aspect` its width divided by its height, `relative_width` its width
-    in typical digits of this page. The wider a segment, the less likely it is a single digit; for three
-    touching digits every first cut scores badly, so the threshold is very low.
-    """
-    if aspect < 1.1:
-        return score + 0.45
-    if relative_width < 1.35:
-        return score + 0.3
-    if relative_width < 1.9:
-        return 0.97 * score
-    return 0.4 * score if relative_width < 2.2 else 0.02
 
 
 def _join(segments: list[Segment], scores: _SegmentScores) -> list[Segment]:
@@ -139,19 +181,21 @@ def _join(segments: list[Segment], scores: _SegmentScores) -> list[Segment]:
     return result
 
 
-def digit_probability(segments: Sequence[Segment], scores: Tensor) -> Tensor:
-    """Return the probability `(N,)` that each segment's row holds digits and not letters or doodles.
+def digit_probability(groups: Sequence[int], scores: Tensor) -> Tensor:
+    """Return the probability `(N,)` that each segment's word holds digits and not letters or doodles.
 
-    Of digits, one in fifteen scores below 0.9; of other things, every second one does. Each score is evidence
-    for its own row, and weaker evidence for the rest of the page.
+    `groups` are the numbers of the segments' words. Of digits, one in fifteen scores below 0.9; of other
+    things, every second one does. Each score is evidence for its own word, and weaker evidence for the rest
+    of the page.
     """
     if not len(scores):
         return scores
     is_poor = (scores < 0.9).numpy()
     evidence = np.where(is_poor, np.log(0.07 / 0.5), np.log(0.93 / 0.5))
-    rows = np.array([segment.row for segment in segments])
+    numbers = np.array(groups)
     of_page = float(np.sum(evidence))
-    of_row = np.array([evidence[rows == row].sum() for row in rows])
+    of_word = np.array([evidence[numbers == number].sum() for number in numbers])
     # Segments of a page are not independent, so their evidence counts for less than its sum.
-    log_odds = np.log(0.95 / 0.05) + 0.5 * of_row + 0.15 * (of_page - of_row)
+    of_others = (0.15 * (of_page - of_word)).clip(-2.5, 2.5)  # a page may hold words and numbers
+    log_odds = np.log(0.95 / 0.05) + 0.5 * of_word + of_others
     return torch.from_numpy(1 / (1 + np.exp(-np.clip(log_odds, -6, 12)))).float()

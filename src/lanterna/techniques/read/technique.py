@@ -34,7 +34,7 @@ def draw(page: ReadPage, output: DrawnOutput) -> Tensor:
     """Draw the page with boxes and readings, or the processing steps, `(3, H, W)`."""
     marks = [Mark(r.digit, r.confidence, r.box, r.doubtful) for r in page]
     if output == "page":
-        return draw_marks(page.page.picture, marks, page.size)
+        return draw_marks(page.page.original, marks, page.size)
     return draw_steps(page.page, page.segments, page.normalised, marks)
 
 
@@ -68,6 +68,7 @@ def _report(name: str, page: ReadPage, *, show_neighbours: bool) -> Report:
             "probabilities": [round(value, 5) for value in reading.probabilities],
             "box": [round(value, 1) for value in reading.box],
             "row": reading.row,
+            "column": reading.column,
             "confidence": round(reading.confidence, 4),
         }
         if reading.note:
@@ -86,9 +87,13 @@ def _report(name: str, page: ReadPage, *, show_neighbours: bool) -> Report:
             )
         digits.append(digit)
     width, height = page.size
+    signs = [
+        {"sign": sign.text, "box": [round(v, 1) for v in sign.box], "row": sign.row, "column": sign.column}
+        for sign in page.signs
+    ]
     document = {
         "photo": name, "width": width, "height": height, "text": page.text, "notes": list(page.notes),
-        "digits": digits,
+        "digits": digits, "signs": signs,
     }  # fmt: skip
     return Report(document, lines, page.notes)
 
@@ -97,7 +102,8 @@ READ = Technique(
     name="read", title="Read", help="Read the handwritten digits on a page.",
     manual="""Read the handwritten digits on a page, drawn or photographed.
 
-    Digits are printed in reading order, a line for each row, with a question mark after doubtful ones.
+    Digits are printed in reading order, a line for each row, with a question mark after doubtful ones, the
+    signs between them ([?] for one that cannot be read), and a tab between columns and cells of a table.
     `-o` saves a picture of the page with its readings, `--steps` one of every processing step. If no
     network has been trained yet, one is trained first, in seconds.
     """,
