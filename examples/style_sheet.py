@@ -79,7 +79,14 @@ def run_dream(name: str, preset: str) -> Tensor:
 
 def main(folder: Path) -> None:
     """Make all pictures and lay them out, a row for each painting."""
-    photographs = [photograph(name) for name in ("chelsea.png", "astronaut.png")]
+    photographs = {
+        "painting": (photograph("chelsea.png"), Stylize(size=SIZE)),
+        # Her face is small: the preset for portraits leaves it itself.
+        "portrait": (
+            photograph("astronaut.png"),
+            Stylize.checked({**Stylize.presets["portrait"], "size": SIZE}),
+        ),
+    }
     paintings = {
         "strokes": strokes(),
         "hatching": hatching(),
@@ -88,11 +95,11 @@ def main(folder: Path) -> None:
     cells = []
     for name, painting in paintings.items():
         cells.append((painting, name))
-        for photo in photographs:
-            (last,) = deque(style(photo, Stylize(size=SIZE), styles=[painting]), maxlen=1)
+        for label, (photo, settings) in photographs.items():
+            (last,) = deque(style(photo, settings, styles=[painting]), maxlen=1)
             assert last.picture is not None
-            cells.append((last.picture, ""))
-        (last,) = deque(instant(photographs[0], Instant(size=SIZE), styles=[painting]), maxlen=1)
+            cells.append((last.picture, label))
+        (last,) = deque(instant(photographs["painting"][0], Instant(size=SIZE), styles=[painting]), maxlen=1)
         assert last.picture is not None
         cells.append((last.picture, "instant"))
     sheet = contact_sheet(cells, columns=4, side=232)
