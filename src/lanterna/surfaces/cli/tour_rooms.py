@@ -217,7 +217,7 @@ def styling_room(folder: Path, _: Watch, painting: Path | None = None, *, quick:
         exhibits.append(exhibit)
         for how, technique, more in (
             ("at once", INSTANT, {}),
-            ("step by step", STYLE, {"steps": 10, "strength": 2}),
+            ("step by step", STYLE, {"steps": 16}),
         ):
             begun = time.perf_counter()
             run = _run(technique, {"picture": photo, "style": style}, {"size": sides[how], **more})
