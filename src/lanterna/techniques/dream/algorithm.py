@@ -26,6 +26,7 @@ from lanterna.errors import UsageError
 from lanterna.networks import Network, open_network
 from lanterna.networks.digits import DIGIT_INPUT
 from lanterna.networks.inference import optimize_for_inference
+from lanterna.networks.pooling import Pooling, with_pooling
 from lanterna.networks.preprocessing import light_edged
 from lanterna.probes import objectives
 from lanterna.techniques.checkpoint import Checkpointer, restoring, resumed
@@ -53,9 +54,9 @@ With it, the gradient of EfficientNet-Lite0's block9 is within 1 % of that of th
 square; 4 % with 64, 0.1 % with 128, which takes a quarter longer).
 """
 
-_FIRST_LAYERS = {
-    "efficientnet-lite0": "block9", "efficientnet-lite2": "block13", "vgg16": "relu5_1",
-    "conv": "relu3", "dense": "output",
+_DEFAULT_LAYERS = {
+    "efficientnet-lite0": ("block9", "block12"), "efficientnet-lite2": ("block13",),
+    "vgg16": ("relu5_1",), "vgg19": ("relu5_1",), "conv": ("relu3",), "dense": ("output",),
 }  # fmt: skip
 
 _TARGETS = {"layer", "class_", "mask_layer", "smoothness"}
@@ -98,6 +99,9 @@ class Dream(Settings):
         "network's default if none is given.",
     )
     class_: tuple[str, ...] = Field(default=(), description="Classes to excite, by name or number.")
+    pooling: Pooling = Field(
+        default="maximum", description="How the network's pooling layers pool; average is smoother."
+    )
     guided: bool = Field(default=False, description="Whether to match a second picture, the guide.")
     mask_layer: tuple[str, ...] = Field(
         default=(),
@@ -159,7 +163,7 @@ class Dream(Settings):
         """Return the layers to excite; none if the targets are classes only."""
         if self.layer or (self.class_ and not self.guided):
             return [Target.read(text) for text in self.layer]
-        return [Target(first_layer(network))]
+        return [Target(name) for name in default_layers(network)]
 
 
 @dataclass(frozen=True)
@@ -214,7 +218,7 @@ def dream(
         raise UsageError(
             f"dream: {len(settings.mask_layer)} mask layers for {len(masks)} masks: give each a mask"
         )
-    network = network or open_network(settings.network, device=device)
+    network = with_pooling(network or open_network(settings.network, device=device), settings.pooling)
     if network.input_spec.channels not in (1, 3):
         raise UsageError(f"a picture has 1 or 3 channels, {network.name} takes {network.input_spec.channels}")
     height, width = picture.shape[1:]
@@ -242,10 +246,10 @@ def dream(
     return _negatives(frames) if negative else frames
 
 
-def first_layer(network: Network) -> str:
-    """Return the default layer: for unknown networks, the middle one of those with positions."""
+def default_layers(network: Network) -> tuple[str, ...]:
+    """Return the layers to excite if none are given: for unknown networks, the middle one with positions."""
     spatial = [name for name in network.layers if name not in ("flatten", "pool", "output")]
-    return _FIRST_LAYERS.get(network.name, spatial[len(spatial) // 2])
+    return _DEFAULT_LAYERS.get(network.name, (spatial[len(spatial) // 2],))
 
 
 def _terms(

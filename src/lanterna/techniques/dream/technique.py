@@ -17,7 +17,7 @@ from lanterna.networks import shelf_items
 from lanterna.networks.trained import is_trained
 from lanterna.probes import objectives
 from lanterna.techniques.derive import film_of, sheet_of, weighted_by_pixels
-from lanterna.techniques.dream.algorithm import LIVE, LONGEST, Dream, dream, first_layer
+from lanterna.techniques.dream.algorithm import LIVE, LONGEST, Dream, default_layers, dream
 from lanterna.techniques.dream.estimate import estimate_dream, worth_estimating
 from lanterna.techniques.dream.film import DreamFilm, dream_frames, dream_zoom
 from lanterna.techniques.dream.tiles import match_channels
@@ -134,7 +134,7 @@ def _choose(job: Job) -> Sheet:
         shown = settings.layer or tuple(dreamable_layers(job.network))
     elif settings.sheet == "channels":
         network = job.network
-        layer, *more = settings.layer or (first_layer(network),)
+        layer, *more = settings.layer or default_layers(network)[:1]
         if more or layer not in network.layers:
             raise UsageError(
                 f"--sheet channels needs one layer: --layer with one of {', '.join(network.layers)}"
