@@ -63,25 +63,51 @@ _TARGETS = {"layer", "class_", "mask_layer", "smoothness"}
 LIVE = {"step_size", "jitter", "smoothing", "vivid", "keep_colours", "blend", *_TARGETS}
 """Settings that may change while a dream runs."""
 
-_LITE2 = "efficientnet-lite2"
+_VGG = {"network": "vgg19", "octaves": 6, "ratio": 1.4, "steps": 8}
 PRESETS: dict[str, dict[str, Any]] = {
-    # Named after what appears in the results; docs/dream.jpg shows each.
-    "eyes": {"layer": "block9"},
-    "creatures": {"network": _LITE2, "layer": "block13", "octaves": 5},
-    "berries": {"layer": "block12"},
-    "scales": {"layer": "block9:25"},
-    "flowers": {"layer": "block9:36"},
-    "weave": {"layer": "block9:4", "vivid": 0.0, "step_size": 2.0},
-    "windows": {"layer": "block9:18"},
-    "mosaic": {"layer": "block9:38"},
-    "spirals": {"network": _LITE2, "layer": "block9"},
+    # Named after what appears in the results; docs/dream-presets.jpg shows each.
+    "creatures": {**_VGG, "layer": "relu5_1", "step_size": 1.7},
+    "eyes": {**_VGG, "layer": "relu4_2", "step_size": 1.6},
+    "fur": {**_VGG, "layer": "relu3_3", "step_size": 1.4},
+    "berries": {"network": "efficientnet-lite2", "layer": "block17", "step_size": 2.0, "vivid": 0.05},
+    "scales": {"layer": "block9", "step_size": 2.0},
+    "weave": {"layer": "block7", "step_size": 1.6, "vivid": 0.0},
+    "wool": {"layer": "block9:56", "step_size": 1.4, "vivid": 0.0, "blend": 0.8},
+    "facets": {"layer": "block9:102", "step_size": 1.8, "vivid": 0.0},
+    "mosaic": {"layer": "block9:38", "step_size": 2.0},
     # Gentle ones, for portraits.
     "engraving": {"layer": "block5", "step_size": 1.2, "keep_colours": True, "blend": 0.7},
-    "gentle": {"layer": ("block9", "block14"), "steps": 6, "blend": 0.7},
+    "gentle": {"layer": ("block9", "block12"), "step_size": 1.5, "blend": 0.7},
     # With a network that reads digits; a page of handwriting stays readable.
-    "crackle": {"network": "conv", "layer": "relu3", "octaves": 6, "step_size": 1.5, "blend": 0.85},
+    "crackle": {
+        "network": "conv",
+        "layer": "relu3",
+        "octaves": 6,
+        "step_size": 1.0,
+        "vivid": 0.0,
+        "blend": 0.75,
+    },
 }
-"""Settings to start from, by name: each is fast, and differs from the others on any picture."""
+"""Settings to start from, by name: each differs from the others on any picture.
+
+Those with VGG-19 take about 15 times longer than the others, which take seconds.
+"""
+
+PRESET_HELP = {
+    "creatures": "Animals wherever something is round. Takes a minute or more.",
+    "eyes": "Eyes everywhere. Takes a minute or more.",
+    "fur": "The coat of a leopard, along every edge. Takes a minute or more.",
+    "berries": "Berries and beads on things, a spotted coat on animals.",
+    "scales": "Scales, suckers and a few eyes.",
+    "weave": "Grooves and woven bands; faces stay.",
+    "wool": "Combed wool, for things more than for faces.",
+    "facets": "Folded paper, in the picture's own colours.",
+    "mosaic": "Stone tiles, on anything.",
+    "engraving": "Fine lines in the picture's own colours, for portraits.",
+    "gentle": "A little of everything, for portraits.",
+    "crackle": "Cracked varnish, for pages of handwriting.",
+}
+"""What each preset is for."""
 
 
 class Dream(Settings):
@@ -89,6 +115,7 @@ class Dream(Settings):
 
     verb: ClassVar[str] = "dream"
     presets: ClassVar[dict[str, dict[str, Any]]] = PRESETS
+    preset_help: ClassVar[dict[str, str]] = PRESET_HELP
 
     network: str = Field(
         default="efficientnet-lite0", min_length=1, description="Which network to use, or module:function."
