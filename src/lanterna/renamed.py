@@ -21,9 +21,15 @@ _SETTINGS = {
     },
     "learn": {"stage": "layer", "bend": "activation"},
 }  # by verb: a setting's old name and its current one
-_COMPLETE = frozenset({"network", "size", "strength", "statistics", "optimiser", "steps", "ratio", "tile"})
-_ADDED: dict[str, Any] = {"pooling": "maximum", "tolerance": 0.0}
-# Settings of a style transfer that has all of `_COMPLETE` but none of `_ADDED` are of 0.1.0, which had these.
+_ADDED: dict[str, tuple[frozenset[str], dict[str, Any]]] = {
+    "dream": (frozenset({"network", "layer", "octaves", "vivid", "blend", "tile"}), {"pooling": "maximum"}),
+    "feature": (frozenset({"network", "layer", "fall", "robustness", "ink"}), {"pooling": "maximum"}),
+    "style": (
+        frozenset({"network", "size", "strength", "statistics", "optimiser", "steps", "ratio", "tile"}),
+        {"pooling": "maximum", "tolerance": 0.0},
+    ),
+}  # by verb: settings that 0.1.0 did not have, with what it ran with; added to those that have all the others
+_DEFAULT_LAYERS = {"efficientnet-lite0": ["block9"], "lite0": ["block9"]}  # of 0.1.0, where another is now
 _SHEETS = {"stages": "layers"}  # the sheets of `dream --sheet`
 _STATE = {"recipe": "settings", "steered": "live"}  # in checkpoints
 _LAYERS = "stages.", "layers."  # prefixes of the names of a network's weights, old and current
@@ -37,11 +43,20 @@ def current_name(verb: str, setting: str) -> str:
 def current_settings(verb: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Rename the settings of a verb to their current names, and add those that 0.1.0 did not have."""
     current = {current_name(verb, name): value for name, value in settings.items()}
-    if current.keys() >= _COMPLETE:
-        current = {**_ADDED, **current}
+    complete, added = _ADDED.get(verb.partition(" ")[0], (frozenset(), {}))
+    if current.keys() >= complete:
+        if verb == "dream" and "pooling" not in current and _dreams_by_default(current):
+            current["layer"] = _DEFAULT_LAYERS.get(current["network"], [])
+        current = {**added, **current}
     if isinstance(sheet := current.get("sheet"), str):
         current["sheet"] = _SHEETS.get(sheet, sheet)
     return current
+
+
+def _dreams_by_default(settings: Mapping[str, Any]) -> bool:
+    """Return whether a dream of 0.1.0 has its network's default layer; on a sheet, `shown` has the layers."""
+    by_class = settings.get("class_") and not settings.get("guided")
+    return not (settings["layer"] or by_class or "sheet" in settings)
 
 
 def current_recipe(fields: object) -> object:

@@ -21,6 +21,7 @@ from lanterna.surfaces.cli import main
 from lanterna.surfaces.render.folder import Folder
 from lanterna.techniques.checkpoint import read_state, write_state
 from lanterna.techniques.dream.algorithm import Dream
+from lanterna.techniques.feature.algorithm import Feature
 from lanterna.techniques.frame_folder import FrameFolder
 from lanterna.techniques.rerun import with_overrides
 from lanterna.techniques.style.algorithm import Stylize
@@ -71,6 +72,31 @@ def test_a_checkpoint_with_old_settings_is_resumed(tmp_path: Path) -> None:
     old["stage"], old["mask_stage"] = old.pop("layer"), old.pop("mask_layer")
     write_state(tmp_path / "state.pt", {"recipe": json.dumps(old), "steered": 1})
     assert read_state(tmp_path / "state.pt", settings, {"live"})["live"] == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "layer"),
+    [
+        ({}, ["block9"]),  # efficientnet-lite0, whose default layers are others now
+        ({"network": "vgg16"}, []),
+        ({"class_": ["goldfish"]}, []),
+        ({"class_": ["goldfish"], "guided": True}, ["block9"]),
+        ({"layer": ["block5"]}, ["block5"]),
+    ],
+)
+def test_an_old_dream_without_a_layer_is_rerun_with_the_old_one(given: dict, layer: list[str]) -> None:
+    old = {**Dream().model_dump(mode="json"), **given}
+    del old["pooling"]
+    assert current_document("dream", {"settings": old})["settings"] == {
+        **old, "layer": layer, "pooling": "maximum",
+    }  # fmt: skip
+    assert Dream.checked({"octaves": 2}).layer == ()
+
+
+def test_an_old_feature_pools_as_it_did() -> None:
+    old = Feature(channel=1).model_dump(mode="json")
+    del old["pooling"]
+    assert current_document("feature", {"settings": old})["settings"] == {**old, "pooling": "maximum"}
 
 
 def test_a_lesson_with_an_old_setting_is_rerun() -> None:

@@ -12,10 +12,11 @@ from lanterna.errors import LanternaError, UsageError
 from lanterna.images import open_picture
 from lanterna.networks import class_index, open_network, to_input
 from lanterna.networks.inference import optimize_for_inference
+from lanterna.networks.pooling import with_pooling
 from lanterna.networks.trained import open_trained
 from lanterna.probes import objectives
 from lanterna.probes.objectives import Objective
-from lanterna.techniques.dream.algorithm import Dream, dream, first_layer
+from lanterna.techniques.dream.algorithm import Dream, default_layers, dream
 from lanterna.techniques.dream.targets import Target, build_objective, read_class
 from lanterna.techniques.dream.tiles import Tiling, gradient
 from lanterna.techniques.octaves import octave_sizes, resized, smoothed
@@ -90,6 +91,12 @@ def test_a_dream_of_one_layer_excites_it_more_than_a_dream_of_another(lite0, cat
     swapped = [energy(lite0, picture, layer) for picture, layer in zip((second, first), layers, strict=True)]
     assert own[0] > 1.3 * swapped[0]
     assert own[1] > 1.3 * swapped[1]
+
+
+def test_average_pooling_is_dreamed_as_with_a_network_that_averages(conv, cat):
+    averaged = dreamt(cat, conv, pooling="average").picture
+    assert torch.equal(averaged, dreamt(cat, with_pooling(conv, "average")).picture)
+    assert not torch.equal(averaged, dreamt(cat, conv).picture)
 
 
 def test_a_negative_weight_makes_a_layer_less_excited(lite0, cat):
@@ -332,7 +339,7 @@ def test_a_network_from_a_file_dreams(cat, tmp_path, monkeypatch):
     (tmp_path / "dream_nets.py").write_text(NETS)
     monkeypatch.chdir(tmp_path)
     network = open_network("dream_nets:strided")
-    layer = first_layer(network)
+    (layer,) = default_layers(network)
     dreamed = dreamt(cat, network).picture
     assert energy(network, dreamed, layer) > 1.5 * energy(network, cat, layer)
 

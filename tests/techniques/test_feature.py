@@ -15,6 +15,7 @@ from lanterna.errors import UsageError
 from lanterna.images import open_picture, read_recipe, save_picture
 from lanterna.images.digits import Digits, mnist
 from lanterna.networks import class_index, open_network
+from lanterna.networks.pooling import with_pooling
 from lanterna.networks.trained import open_trained
 from lanterna.probes import kernels, objectives
 from lanterna.surfaces.cli import main
@@ -64,6 +65,12 @@ def test_a_generated_picture_excites_its_channel_more_than_real_ones(lite0, laye
     assert outputs.argmax() == index
     assert activation > 3 * outputs.median()
     assert last.numbers["activation"] == pytest.approx(activation, rel=1e-3)
+
+
+def test_average_pooling_paints_as_with_a_network_that_averages(conv):
+    averaged = generated(conv, class_="3", steps=5, pooling="average").pictures
+    assert torch.equal(averaged, generated(with_pooling(conv, "average"), class_="3", steps=5).pictures)
+    assert not torch.equal(averaged, generated(conv, class_="3", steps=5).pictures)
 
 
 @pytest.mark.slow

@@ -194,7 +194,7 @@ def render(
 
     A folder becomes a folder, a film a film, and one picture many variations:
 
-    `lanterna render photos dream --preset eyes -o dreamed`
+    `lanterna render photos dream --preset facets -o dreamed`
 
     `lanterna render clip.mp4 style --style waves.jpg -o painted.mp4`
 

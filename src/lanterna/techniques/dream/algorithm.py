@@ -25,6 +25,7 @@ from lanterna.devices import fit_tiles, reuse_memory
 from lanterna.errors import UsageError
 from lanterna.networks import Network, open_network
 from lanterna.networks.inference import optimize_for_inference
+from lanterna.networks.pooling import Pooling, with_pooling
 from lanterna.networks.preprocessing import light_edged
 from lanterna.probes import objectives
 from lanterna.techniques.checkpoint import Checkpointer, restoring, resumed
@@ -52,34 +53,60 @@ With it, the gradient of EfficientNet-Lite0's block9 is within 1 % of that of th
 square; 4 % with 64, 0.1 % with 128, which takes a quarter longer).
 """
 
-_FIRST_LAYERS = {
-    "efficientnet-lite0": "block9", "efficientnet-lite2": "block13", "vgg16": "relu5_1",
-    "conv": "relu3", "dense": "output",
+_DEFAULT_LAYERS = {
+    "efficientnet-lite0": ("block9", "block12"), "efficientnet-lite2": ("block13",),
+    "vgg16": ("relu5_1",), "vgg19": ("relu5_1",), "conv": ("relu3",), "dense": ("output",),
 }  # fmt: skip
 
 _TARGETS = {"layer", "class_", "mask_layer", "smoothness"}
 LIVE = {"step_size", "jitter", "smoothing", "vivid", "keep_colours", "blend", *_TARGETS}
 """Settings that may change while a dream runs."""
 
-_LITE2 = "efficientnet-lite2"
+_VGG = {"network": "vgg19", "octaves": 6, "ratio": 1.4, "steps": 8}
 PRESETS: dict[str, dict[str, Any]] = {
-    # Named after what appears in the results; docs/dream.jpg shows each.
-    "eyes": {"layer": "block9"},
-    "creatures": {"network": _LITE2, "layer": "block13", "octaves": 5},
-    "berries": {"layer": "block12"},
-    "scales": {"layer": "block9:25"},
-    "flowers": {"layer": "block9:36"},
-    "weave": {"layer": "block9:4", "vivid": 0.0, "step_size": 2.0},
-    "windows": {"layer": "block9:18"},
-    "mosaic": {"layer": "block9:38"},
-    "spirals": {"network": _LITE2, "layer": "block9"},
+    # Named after what appears in the results; docs/dream-presets.jpg shows each.
+    "creatures": {**_VGG, "layer": "relu5_1", "step_size": 1.7},
+    "eyes": {**_VGG, "layer": "relu4_2", "step_size": 1.6},
+    "fur": {**_VGG, "layer": "relu3_3", "step_size": 1.4},
+    "berries": {"network": "efficientnet-lite2", "layer": "block17", "step_size": 2.0, "vivid": 0.05},
+    "scales": {"layer": "block9", "step_size": 2.0},
+    "weave": {"layer": "block7", "step_size": 1.6, "vivid": 0.0},
+    "wool": {"layer": "block9:56", "step_size": 1.4, "vivid": 0.0, "blend": 0.8},
+    "facets": {"layer": "block9:102", "step_size": 1.8, "vivid": 0.0},
+    "mosaic": {"layer": "block9:38", "step_size": 2.0},
     # Gentle ones, for portraits.
     "engraving": {"layer": "block5", "step_size": 1.2, "keep_colours": True, "blend": 0.7},
-    "gentle": {"layer": ("block9", "block14"), "steps": 6, "blend": 0.7},
+    "gentle": {"layer": ("block9", "block12"), "step_size": 1.5, "blend": 0.7},
     # With a network that reads digits; a page of handwriting stays readable.
-    "crackle": {"network": "conv", "layer": "relu3", "octaves": 6, "step_size": 1.5, "blend": 0.85},
+    "crackle": {
+        "network": "conv",
+        "layer": "relu3",
+        "octaves": 6,
+        "step_size": 1.0,
+        "vivid": 0.0,
+        "blend": 0.75,
+    },
 }
-"""Settings to start from, by name: each is fast, and differs from the others on any picture."""
+"""Settings to start from, by name: each differs from the others on any picture.
+
+Those with VGG-19 take about 15 times longer than the others, which take seconds.
+"""
+
+PRESET_HELP = {
+    "creatures": "Animals wherever something is round. Takes a minute or more.",
+    "eyes": "Eyes everywhere. Takes a minute or more.",
+    "fur": "The coat of a leopard, along every edge. Takes a minute or more.",
+    "berries": "Berries and beads on things, a spotted coat on animals.",
+    "scales": "Scales, suckers and a few eyes.",
+    "weave": "Grooves and woven bands; faces stay.",
+    "wool": "Combed wool, for things more than for faces.",
+    "facets": "Folded paper, in the picture's own colours.",
+    "mosaic": "Stone tiles, on anything.",
+    "engraving": "Fine lines in the picture's own colours, for portraits.",
+    "gentle": "A little of everything, for portraits.",
+    "crackle": "Cracked varnish, for pages of handwriting.",
+}
+"""What each preset is for."""
 
 
 class Dream(Settings):
@@ -87,6 +114,7 @@ class Dream(Settings):
 
     verb: ClassVar[str] = "dream"
     presets: ClassVar[dict[str, dict[str, Any]]] = PRESETS
+    preset_help: ClassVar[dict[str, str]] = PRESET_HELP
 
     network: str = Field(
         default="efficientnet-lite0", min_length=1, description="Which network to use, or module:function."
@@ -97,6 +125,9 @@ class Dream(Settings):
         "network's default if none is given.",
     )
     class_: tuple[str, ...] = Field(default=(), description="Classes to excite, by name or number.")
+    pooling: Pooling = Field(
+        default="maximum", description="How the network's pooling layers pool; average is smoother."
+    )
     guided: bool = Field(default=False, description="Whether to match a second picture, the guide.")
     mask_layer: tuple[str, ...] = Field(
         default=(),
@@ -158,7 +189,7 @@ class Dream(Settings):
         """Return the layers to excite; none if the targets are classes only."""
         if self.layer or (self.class_ and not self.guided):
             return [Target.read(text) for text in self.layer]
-        return [Target(first_layer(network))]
+        return [Target(name) for name in default_layers(network)]
 
 
 @dataclass(frozen=True)
@@ -214,6 +245,7 @@ def dream(
             f"dream: {len(settings.mask_layer)} mask layers for {len(masks)} masks: give each a mask"
         )
     network = network or open_network(settings.network, device=device, seed=settings.seed)
+    network = with_pooling(network, settings.pooling)
     if network.input_spec.channels not in (1, 3):
         raise UsageError(f"a picture has 1 or 3 channels, {network.name} takes {network.input_spec.channels}")
     height, width = picture.shape[1:]
@@ -241,10 +273,10 @@ def dream(
     return _negatives(frames) if negative else frames
 
 
-def first_layer(network: Network) -> str:
-    """Return the default layer: for unknown networks, the middle one of those with positions."""
+def default_layers(network: Network) -> tuple[str, ...]:
+    """Return the layers to excite if none are given: for unknown networks, the middle one with positions."""
     spatial = [name for name in network.layers if name not in ("flatten", "pool", "output")]
-    return _FIRST_LAYERS.get(network.name, spatial[len(spatial) // 2])
+    return _DEFAULT_LAYERS.get(network.name, (spatial[len(spatial) // 2],))
 
 
 def _terms(

@@ -17,7 +17,7 @@ from lanterna.networks import shelf_items
 from lanterna.networks.trained import is_trained
 from lanterna.probes import objectives
 from lanterna.techniques.derive import film_of, sheet_of, weighted_by_pixels
-from lanterna.techniques.dream.algorithm import LIVE, LONGEST, Dream, dream, first_layer
+from lanterna.techniques.dream.algorithm import LIVE, LONGEST, Dream, default_layers, dream
 from lanterna.techniques.dream.estimate import estimate_dream, worth_estimating
 from lanterna.techniques.dream.film import DreamFilm, dream_frames, dream_zoom
 from lanterna.techniques.dream.tiles import match_channels
@@ -103,9 +103,9 @@ DREAM = Technique(
     check=_guided, estimate=_estimate, describe=_describe, resumes="optional",
     manual="""Turn a picture into what a network sees in it (DeepDream).
 
-    `lanterna dream cat.jpg --preset eyes`, `--layer block9:31,40`, `--class goldfish`, `--guide flowers.jpg`,
-    `--sheet layers`. `--film zoom.webp` zooms endlessly into the picture; a film instead of a picture is
-    dreamed frame by frame.
+    `lanterna dream cat.jpg --preset creatures`, `--layer block9:31,40`, `--class goldfish`, `--guide
+    flowers.jpg`, `--sheet layers`. `--film zoom.webp` zooms endlessly into the picture; a film instead of a
+    picture is dreamed frame by frame.
 
     A layer is LAYER[:CHANNELS][*WEIGHT], with channels such as 31,40 or strongest4, weakest4, average4.
     Ctrl-C saves the picture so far. Without -o it is written to dream.png.
@@ -134,7 +134,7 @@ def _choose(job: Job) -> Sheet:
         shown = settings.layer or tuple(dreamable_layers(job.network))
     elif settings.sheet == "channels":
         network = job.network
-        layer, *more = settings.layer or (first_layer(network),)
+        layer, *more = settings.layer or default_layers(network)[:1]
         if more or layer not in network.layers:
             raise UsageError(
                 f"--sheet channels needs one layer: --layer with one of {', '.join(network.layers)}"

@@ -24,6 +24,7 @@ from lanterna.devices import without_dynamo
 from lanterna.errors import UsageError
 from lanterna.networks import Network, class_index, open_network
 from lanterna.networks.inference import optimize_for_inference
+from lanterna.networks.pooling import Pooling, with_pooling
 from lanterna.probes import objectives
 from lanterna.techniques.fourier_image import FourierImage, random_transform
 from lanterna.techniques.technique import Frame, Settings
@@ -52,6 +53,9 @@ class Feature(Settings):
 
     network: str = Field(
         default="efficientnet-lite0", min_length=1, description="Which network to use, or module:function."
+    )
+    pooling: Pooling = Field(
+        default="maximum", description="How the network's pooling layers pool; average is smoother."
     )
     layer: str | None = Field(
         default=None, description="The layer; the last, with the classes, if none is given."
@@ -165,6 +169,7 @@ def feature(
     """
     settings.check_target()
     network = network or open_network(settings.network, device=device, seed=settings.seed)
+    network = with_pooling(network, settings.pooling)
     if network.input_spec.channels not in (1, 3):
         raise UsageError(f"a picture has 1 or 3 channels, {network.name} takes {network.input_spec.channels}")
     layer = target_layer(settings, network)
