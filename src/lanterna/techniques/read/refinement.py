@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _SAMPLE, _LEAST_SAMPLE, _DIFFERENT = 24, 4, 3  # digits from which a page's orientation is determined
 UPRIGHT = 0.92  # the mean score above which they are; upside down, many digits look like others
 _LEAST_PAIR = 0.03  # the score below which two parts are not two digits; that of the first of two cuts is low
+_NEGLIGIBLE = 0.1  # odds of two digits, however well the parts are read, at which no cut is tried
 _MAX_ASPECT = 0.9  # width divided by height: as wide as digits that the networks were trained on
 
 
@@ -102,8 +103,6 @@ def _cut(segments: list[Segment], scores: _SegmentScores, max_aspect: float, dep
     wide = [segment for segment, aspect in zip(segments, aspects, strict=True) if aspect > max_aspect]
     if not wide or depth > 3:
         return segments
-    pairs_of = {id(s): [pair for pair in find_cuts(s) if _may_be_two_digits(pair, s)] for s in wide}
-    scores(wide + [part for pairs in pairs_of.values() for pair in pairs for part in pair])
     signs = read_symbols(normalise([torch.from_numpy(segment.ink) for segment in wide]).images)
     whole_of = {
         id(segment): max(score, 0.0 if digit > 0.5 else sign)
@@ -111,9 +110,16 @@ def _cut(segments: list[Segment], scores: _SegmentScores, max_aspect: float, dep
             wide, scores(wide), signs.digit.tolist(), signs.sign.tolist(), strict=True
         )
     }
+    # Half of a digit often looks like another one, but two digits seldom look like a single one.
+    weight_of = {id(s): (1 - whole_of[id(s)]) * _odds_of_two(s.width / typical_width) for s in wide}
+    pairs_of = {
+        id(segment): [pair for pair in find_cuts(segment) if _may_be_two_digits(pair, segment)]
+        for segment in wide
+        if weight_of[id(segment)] > _NEGLIGIBLE * whole_of[id(segment)]
+    }
+    scores([part for pairs in pairs_of.values() for pair in pairs for part in pair])
     result: list[Segment] = []
     for segment in segments:
-        whole = whole_of.get(id(segment), 1.0)
         best, best_pair = _LEAST_PAIR, None
         for pair in pairs_of.get(id(segment), ()):
             score = math.prod(scores(pair))
@@ -122,8 +128,8 @@ def _cut(segments: list[Segment], scores: _SegmentScores, max_aspect: float, dep
         if best_pair is None:
             result.append(segment)
             continue
-        # Half of a digit often looks like another one, but two digits seldom look like a single one.
-        best *= (1 - whole) * _odds_of_two(segment.width / typical_width)
+        whole = whole_of[id(segment)]
+        best *= weight_of[id(segment)]
         share = best / (best + whole)
         if share > 0.5:
             result += [replace(part, note="touching", certainty=share) for part in best_pair]
