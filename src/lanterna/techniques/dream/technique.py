@@ -103,7 +103,7 @@ DREAM = Technique(
     check=_guided, estimate=_estimate, describe=_describe, resumes="optional",
     manual="""Turn a picture into what a network sees in it (DeepDream).
 
-    `lanterna dream cat.jpg --preset creatures`, `--layer block9:31,40`, `--class goldfish`, `--guide flowers.jpg`,
+    `lanterna dream cat.jpg --preset fur`, `--layer block9:31,40`, `--class goldfish`, `--guide flowers.jpg`,
     `--sheet layers`. `--film zoom.webp` zooms endlessly into the picture; a film instead of a picture is
     dreamed frame by frame.
 
