@@ -48,7 +48,7 @@ def test_settings_are_described_by_their_pydantic_fields(studio: Server) -> None
     assert list(properties) == list(Dream.model_fields)
     assert properties["octaves"]["maximum"] == 12
     assert properties["octaves"]["description"] == Dream.model_fields["octaves"].description
-    assert kinds["dream"]["presets"]["eyes"] == {"layer": "block9"}
+    assert kinds["dream"]["presets"]["mosaic"] == {"layer": "block9:38", "step_size": 2.0}
     for kind in kinds.values():
         assert {*kind["live"], *kind["plain"], *kind["hidden"]} <= kind["schema"]["properties"].keys()
 

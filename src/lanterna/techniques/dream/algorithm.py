@@ -62,12 +62,12 @@ _TARGETS = {"layer", "class_", "mask_layer", "smoothness"}
 LIVE = {"step_size", "jitter", "smoothing", "vivid", "keep_colours", "blend", *_TARGETS}
 """Settings that may change while a dream runs."""
 
-_VGG = {"network": "vgg19", "octaves": 6, "ratio": 1.4, "steps": 8}
+_VGG = {"network": "vgg19", "octaves": 6, "ratio": 1.4, "steps": 8, "blend": 0.9}
 PRESETS: dict[str, dict[str, Any]] = {
     # Named after what appears in the results; docs/dream-presets.jpg shows each.
     "creatures": {**_VGG, "layer": "relu5_1", "step_size": 1.7},
-    "eyes": {**_VGG, "layer": "relu4_2", "step_size": 1.6},
-    "fur": {**_VGG, "layer": "relu3_3", "step_size": 1.4},
+    "eyes": {**_VGG, "layer": "relu4_2", "step_size": 1.4},
+    "fur": {**_VGG, "layer": "relu3_3", "step_size": 1.2},
     "berries": {"network": "efficientnet-lite2", "layer": "block17", "step_size": 2.0, "vivid": 0.05},
     "scales": {"layer": "block9", "step_size": 2.0},
     "weave": {"layer": "block7", "step_size": 1.6, "vivid": 0.0},
