@@ -215,7 +215,7 @@ def test_a_print_is_as_large_as_the_paper_and_has_16_bits_again_and_again(here, 
 @pytest.mark.parametrize("optimiser", ["lbfgs", "adam"])
 def test_resumed_is_unbroken_bit_for_bit(optimiser, monkeypatch):
     """Stopped in the first size, at its end, and in the second."""
-    monkeypatch.setattr("lanterna.techniques.style.algorithm._COARSEST", 50)
+    monkeypatch.setattr("lanterna.techniques.style.algorithm._COARSE", 100)
     photo, painting, place = pixels("cat.png"), pixels("stars.png"), Path("kept.pt")
     settings = Stylize(size=64, ratio=1.2, steps=4, optimiser=optimiser, start="noise", **SHALLOW)
     whole = list(style(photo, settings, styles=[painting]))
@@ -279,7 +279,7 @@ def test_work_is_not_taken_up_with_other_pictures_or_settings():
 
 @pytest.mark.slow
 def test_ctrl_c_saves_the_picture_and_resuming_gives_the_same_result(here, monkeypatch):
-    monkeypatch.setattr("lanterna.techniques.style.algorithm._COARSEST", 50)
+    monkeypatch.setattr("lanterna.techniques.style.algorithm._COARSE", 100)
     long = ["cat.png", "--style", "stars.png", *FINE, "--size", "64", "--ratio", "1.2", "--steps", "3"]
     words = [*long, "-o", "stopped.png", "--checkpoint", "kept.pt", "--preview"]
     environment = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
@@ -306,21 +306,24 @@ def test_ctrl_c_saves_the_picture_and_resuming_gives_the_same_result(here, monke
 @pytest.mark.parametrize(
     ("words", "labels"),
     [
-        (["--style", "stars.png", "--steps", "1", *FINE],
+        (["--strengths", "--style", "stars.png", "--steps", "1", *FINE],
          ["0.3, 0.5", "0.3, 1", "0.3, 2", "1, 0.5", "1, 1", "1, 2", "3, 0.5", "3, 1", "3, 2"]),
-        (["--instant", "--style", "stars.png", "--strength", "0.5", "--brush", "4"],
+        (["--sheet", "--style", "stars.png", "--steps", "1", *FINE],
+         ["oil"]),
+        (["--instant", "--sheet", "--style", "stars.png", "--strength", "0.5", "--brush", "4"],
          ["0.2, 2", "0.2, 4", "0.35, 2", "0.35, 4", "0.5, 2", "0.5, 4"]),
     ],
 )  # fmt: skip
 def test_a_sheets_pictures_are_what_its_commands_make(words, labels, monkeypatch, capsys):
     monkeypatch.setattr(declared, "SIDE", 64)
     monkeypatch.setattr("lanterna.techniques.style.instant.COARSEST", 128)
-    assert paint("cat.png", *words, "--size", "64", "--sheet", "-o", "sheet.png", "--json") == 0
+    assert paint("cat.png", *words, "--size", "64", "-o", "sheet.png", "--json") == 0
     shown = json.loads(capsys.readouterr().out)["sheet"]
     assert [each["label"] for each in shown] == labels
-    sheet, columns = pixels("sheet.png"), len(labels) // 3
-    assert sheet.shape == (3, 60 + 3 * (43 + 39), 16 + columns * 80)
-    for number in (0, len(shown) - 1):
+    sheet, rows = pixels("sheet.png"), min(3, len(labels))
+    columns = 4 if labels == ["oil"] else len(labels) // rows
+    assert sheet.shape == (3, 60 + rows * (43 + 39), 16 + columns * 80)
+    for number in sorted({0, len(shown) - 1}):
         program, *by_hand = shlex.split(shown[number]["command"])
         assert program == "lanterna"
         assert main(by_hand) == 0

@@ -94,7 +94,7 @@ def scrambled(picture, seed=0):
 @pytest.mark.parametrize("statistics", ["wasserstein", "gram"])
 @pytest.mark.parametrize("optimiser", ["lbfgs", "adam"])
 def test_the_style_approaches_the_paintings_and_the_content_stays(vgg, cat, bricks, statistics, optimiser):
-    picture = painted(cat, vgg, [bricks], statistics=statistics, optimiser=optimiser, steps=30)
+    picture = painted(cat, vgg, [bricks], statistics=statistics, optimiser=optimiser, steps=60, strength=0.68)
     assert style_distance(vgg, picture, bricks) < 0.35 * style_distance(vgg, cat, bricks)
     assert content_distance(vgg, picture, cat) < 0.6 * content_distance(vgg, scrambled(cat), cat)
     assert picture.isfinite().all()
@@ -139,7 +139,7 @@ def test_outside_of_all_masks_the_photograph_stays(vgg, cat, bricks, left):
 
 @pytest.mark.slow
 def test_content_counts_where_its_mask_is_light(vgg, cat, bricks, left):
-    picture = painted(cat, vgg, [bricks], {"content_mask": left}, strength=2, steps=20)
+    picture = painted(cat, vgg, [bricks], {"content_mask": left}, steps=20)
     changed = [
         content_distance(vgg, picture[:, :, part], cat[:, :, part]) for part in (slice(0, 32), slice(32, 64))
     ]
@@ -200,7 +200,7 @@ def test_equal_seeds_give_equal_pictures(vgg, cat, bricks):
 @pytest.mark.slow
 def test_settings_can_change_during_a_run(vgg, cat, bricks):
     def run(changed):
-        settings = Stylize.checked({**QUICK, "strength": 0.05})
+        settings = Stylize.checked({**QUICK, "strength": 0.05, "tolerance": 0})
         frames = style(cat, settings, styles=[bricks], network=vgg)
         frame = next(frames)
         while frame.step < frame.steps:

@@ -93,18 +93,18 @@ Those with VGG-19 take about 15 times longer than the others, which take seconds
 """
 
 PRESET_HELP = {
-    "creatures": "Animals wherever something is round. Takes a minute or more.",
-    "eyes": "Eyes everywhere. Takes a minute or more.",
-    "fur": "The coat of a leopard, along every edge. Takes a minute or more.",
-    "berries": "Berries and beads on things, a spotted coat on animals.",
-    "scales": "Scales, suckers and a few eyes.",
-    "weave": "Grooves and woven bands; faces stay.",
-    "wool": "Combed wool, for things more than for faces.",
-    "facets": "Folded paper, in the picture's own colours.",
-    "mosaic": "Stone tiles, on anything.",
-    "engraving": "Fine lines in the picture's own colours, for portraits.",
-    "gentle": "A little of everything, for portraits.",
-    "crackle": "Cracked varnish, for pages of handwriting.",
+    "creatures": "animals wherever something is round; takes a minute or more",
+    "eyes": "eyes everywhere; takes a minute or more",
+    "fur": "the coat of a leopard, along every edge; takes a minute or more",
+    "berries": "berries and beads on things, a spotted coat on animals",
+    "scales": "scales, suckers and a few eyes",
+    "weave": "grooves and woven bands; faces stay",
+    "wool": "combed wool, for things more than for faces",
+    "facets": "folded paper, in the picture's own colours",
+    "mosaic": "stone tiles, on anything",
+    "engraving": "fine lines in the picture's own colours, for portraits",
+    "gentle": "a little of everything, for portraits",
+    "crackle": "cracked varnish, for pages of handwriting",
 }
 """What each preset is for."""
 
