@@ -247,7 +247,8 @@ def read(
     text = "\n".join(
         line.text(lambda item: item.text + ("?" if item.number in doubtful else "")) for line in lines
     )
-    left_out = texts.count(UNREAD) - sum(item.text == UNREAD and item.number >= 0 for item, _, _ in places)
+    placed = {item.number for item, _, _ in places}
+    left_out = sum(text == UNREAD and n not in placed for n, text in enumerate(texts))
     return ReadPage(
         readings,
         signs,
