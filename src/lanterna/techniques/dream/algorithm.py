@@ -96,7 +96,7 @@ Those with VGG-19 take about 15 times longer than the others, which take seconds
 PRESET_HELP = {
     "creatures": "Animals wherever something is round. Takes a minute or more.",
     "eyes": "Eyes everywhere. Takes a minute or more.",
-    "fur": "The coat of a leopard, along every edge. Takes a minute or more.",
+    "fur": "A leopard's coat on animals, furrows elsewhere. Takes a minute or more.",
     "berries": "Berries and beads on things, a spotted coat on animals.",
     "scales": "Scales, suckers and a few eyes.",
     "weave": "Grooves and woven bands; faces stay.",
