@@ -11,7 +11,7 @@ from collections import deque
 from lanterna import Feature, feature, save_picture
 from lanterna.images.drawing import contact_sheet
 
-VGG = "vgg16"
+VGG = "vgg19"
 FEATURES = [
     *(
         Feature(layer=layer, channel=channel)
@@ -19,10 +19,10 @@ FEATURES = [
     ),
     Feature(class_="goldfish", robustness=1.6), Feature(class_="flamingo"), Feature(class_="espresso"),
     *(
-        Feature(network=VGG, layer=layer, channel=channel)
+        Feature(network=VGG, layer=layer, channel=channel, size=160, steps=96)
         for layer, channel in (
-            ("relu3_1", 20), ("relu4_2", 7), ("relu4_2", 100),
-            ("relu5_1", 33), ("relu5_1", 100), ("relu5_1", 200),
+            ("relu3_3", 20), ("relu4_2", 7), ("relu5_1", 0),
+            ("relu5_1", 1), ("relu5_1", 4), ("relu5_1", 7),
         )
     ),
     *(Feature(network="conv", class_=digit) for digit in "2389"),
@@ -38,7 +38,7 @@ def main(target: str) -> None:
         assert last.picture is not None
         caption = f"class {settings.class_}" if settings.class_ else f"{settings.layer} {settings.channel}"
         cells.append((last.picture, caption))
-    title = "Features of EfficientNet-Lite0, VGG-16 and a network that reads digits"
+    title = "Features of EfficientNet-Lite0, VGG-19 and a network that reads digits"
     save_picture(contact_sheet(cells, columns=6, side=168, gap=12, title=title), target, quality=82)
 
 

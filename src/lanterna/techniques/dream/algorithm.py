@@ -95,7 +95,7 @@ Those with VGG-19 take about 15 times longer than the others, which take seconds
 PRESET_HELP = {
     "creatures": "animals wherever something is round; takes a minute or more",
     "eyes": "eyes everywhere; takes a minute or more",
-    "fur": "the coat of a leopard, along every edge; takes a minute or more",
+    "fur": "a leopard's coat on animals, furrows elsewhere; takes a minute or more",
     "berries": "berries and beads on things, a spotted coat on animals",
     "scales": "scales, suckers and a few eyes",
     "weave": "grooves and woven bands; faces stay",
