@@ -125,7 +125,7 @@ def test_the_requested_target_is_dreamed():
         "class": ["--class", "goldfish"],
         "guided": ["--guide", "coffee.png"],
         "preset": ["--preset", "thread"],
-        "masked": ["--mask", "left.png"],
+        "masked": ["--mask", "left.png", "--step-size", "4"],
     }.items():
         assert dream("cat.png", *SMALL, *words, "-o", f"{name}.png", "--quiet") == 0
         made[name] = pixels(f"{name}.png")

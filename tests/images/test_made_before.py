@@ -60,4 +60,5 @@ def test_every_old_recipe_is_recognised_and_has_its_command(name: str) -> None:
 @pytest.mark.usefixtures("here")
 def test_an_old_film_has_its_command() -> None:
     command = command_line(read_film_recipe(Path("zoom.webp")), "zoom.webp")
-    assert command == "lanterna dream drawing.png --size=64 --octaves=1 --steps=1 --frames=3 --film zoom.webp"
+    settings = "--layer=block9 --size=64 --octaves=1 --steps=1 --frames=3"
+    assert command == f"lanterna dream drawing.png {settings} --film zoom.webp"

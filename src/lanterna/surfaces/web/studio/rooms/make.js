@@ -435,10 +435,14 @@ function useExample(technique, inputs) {
     const example =
       requested && (available.find(({ name }) => name.startsWith(requested.example || name)) ?? available[0]);
     if (!example) return;
+    let left = false; // the room, before the example has come
     addExample(example.name).then((picture) => {
-      if (picture && !route.value.query.get(`in.${requested.role}`))
+      if (picture && !left && !route.value.query.get(`in.${requested.role}`))
         setQuery({ [`in.${requested.role}`]: picture.id });
     });
+    return () => {
+      left = true;
+    };
   }, [technique.kind, examples.value, technique.inputs.map(({ role }) => inputs[role].length).join()]);
 }
 
