@@ -18,7 +18,18 @@ from lanterna.techniques.registry import find_technique
 from lanterna.techniques.rerun import command_line
 
 MADE = Path(__file__).parent / "made-by-0.1.0"
-PICTURES = ("dream", "style", "instant", "paint", "render", "neurons", "random", "random-sheet", "feature")
+PICTURES = (
+    "dream",
+    "style",
+    "instant",
+    "paint",
+    "render",
+    "neurons",
+    "random",
+    "random-sheet",
+    "feature",
+    "presets",
+)
 RECIPES = json.loads((MADE / "recipes.json").read_text(encoding="utf-8"))
 COMMANDS = {
     "channels": "lanterna dream drawing.png --layer=block5 --size=64 --octaves=1 --steps=1 --sheet=channels",

@@ -92,6 +92,23 @@ PRESETS: dict[str, dict[str, Any]] = {
 Those with VGG-19 take about 15 times longer than the others, which take seconds.
 """
 
+_LITE2 = "efficientnet-lite2"
+OLD_PRESETS: dict[str, dict[str, Any]] = {
+    "eyes": {"layer": "block9"},
+    "creatures": {"network": _LITE2, "layer": "block13", "octaves": 5},
+    "berries": {"layer": "block12"},
+    "scales": {"layer": "block9:25"},
+    "flowers": {"layer": "block9:36"},
+    "weave": {"layer": "block9:4", "vivid": 0.0, "step_size": 2.0},
+    "windows": {"layer": "block9:18"},
+    "mosaic": {"layer": "block9:38"},
+    "spirals": {"network": _LITE2, "layer": "block9"},
+    "engraving": {"layer": "block5", "step_size": 1.2, "keep_colours": True, "blend": 0.7},
+    "gentle": {"layer": ("block9", "block14"), "steps": 6, "blend": 0.7},
+    "crackle": {"network": "conv", "layer": "relu3", "octaves": 6, "step_size": 1.5, "blend": 0.85},
+}
+"""The presets of 0.1.0: a sheet made then shows them when it is made again."""
+
 PRESET_HELP = {
     "creatures": "animals wherever something is round; takes a minute or more",
     "eyes": "eyes everywhere; takes a minute or more",

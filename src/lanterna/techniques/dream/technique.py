@@ -16,8 +16,9 @@ from lanterna.errors import UsageError
 from lanterna.networks import shelf_items
 from lanterna.networks.trained import is_trained
 from lanterna.probes import objectives
+from lanterna.renamed import OLD_PRESET
 from lanterna.techniques.derive import film_of, sheet_of, weighted_by_pixels
-from lanterna.techniques.dream.algorithm import LIVE, LONGEST, Dream, default_layers, dream
+from lanterna.techniques.dream.algorithm import LIVE, LONGEST, OLD_PRESETS, Dream, default_layers, dream
 from lanterna.techniques.dream.estimate import estimate_dream, worth_estimating
 from lanterna.techniques.dream.film import DreamFilm, dream_frames, dream_zoom
 from lanterna.techniques.dream.tiles import match_channels
@@ -210,11 +211,13 @@ def _cells(settings: Sheet) -> list[SheetCell]:
         if settings.sheet == "presets":
             defaults = Dream().model_dump()
             changed = {key: value for key, value in own.items() if value != defaults[key]}
-            full_size, preset = Dream.checked({**DREAM.preset(name), **changed}), name
+            old = OLD_PRESETS.get(name.removesuffix(OLD_PRESET)) if name.endswith(OLD_PRESET) else None
+            full_size = Dream.checked({**(old or DREAM.preset(name)), **changed})
+            preset = None if old else name
         else:
             full_size = Dream.checked({**own, "layer": (name,)})
         # The caption of a channel is its number.
-        label = name.rpartition(":")[2] if re.fullmatch(r".+:\d+", name) else name
+        label = name.rpartition(":")[2] if re.fullmatch(r".+:\d+", name) else name.removesuffix(OLD_PRESET)
         cells.append(SheetCell(label, "dream", full_size, preset))
     return cells
 
@@ -242,7 +245,8 @@ def _title(job: Job, settings: Sheet) -> str:
 
 
 def _notes(settings: Sheet) -> list[str]:
-    missing = Dream.presets.keys() - set(settings.shown) if settings.sheet == "presets" else ()
+    old = any(name.endswith(OLD_PRESET) for name in settings.shown)
+    missing = Dream.presets.keys() - set(settings.shown) if settings.sheet == "presets" and not old else ()
     return [
         f"left out: {name}, whose network is not available: lanterna networks describes how to get "
         f"{Dream.presets[name]['network']}"
