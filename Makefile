@@ -3,6 +3,7 @@
 # make docs    the site: build/docs/index.html
 # make test    all tests           make quick   the fast tests, before every commit
 # make check   lint and types      make bench   the benchmarks; QUICK=--quick for small ones
+# make browsers  the main job of every room of the studio in Firefox and WebKit
 # make lock    update locked/ to the newest compatible versions
 # make newest  run the tests with the newest versions, unlocked
 # make networks-of-others  try networks of torchvision and timm; writes docs/others.md
@@ -15,7 +16,7 @@ ITSELF = $(INSTALL) --constraint constraints.txt --no-build-isolation --editable
 
 unexport PYTHONDONTWRITEBYTECODE  # tests start Python a hundred times: cache the bytecode
 
-.PHONY: tour studio docs test quick check bench lock newest networks-of-others
+.PHONY: tour studio docs test quick check browsers bench lock newest networks-of-others
 tour: $(VENV)/installed
 	@$(BIN)/lanterna tour
 
@@ -35,6 +36,9 @@ test: $(VENV)/installed-dev
 
 quick: $(VENV)/installed-dev
 	$(PYTEST) --dist worksteal -m "not slow"
+
+browsers: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -m browsers tests/studio/test_browsers.py
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check
