@@ -10,7 +10,8 @@
 PYTHON ?= python3
 VENV = .venv
 BIN = $(VENV)/bin
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+COMPILE = @-$(BIN)/python -m compileall -qq --workers 0 $(VENV)/lib  # on all cores, where pip takes one
 LOCKED = $(INSTALL) --require-hashes --no-deps --requirement
 ITSELF = $(INSTALL) --constraint constraints.txt --no-build-isolation --editable
 
@@ -86,9 +87,11 @@ $(VENV)/installed: pyproject.toml constraints.txt locked/core.txt
 	@$(PYTHON) -m venv $(VENV)
 	@$(LOCKED) locked/core.txt
 	@$(ITSELF) .  # and torch
+	$(COMPILE)
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed locked/dev.txt
 	@$(LOCKED) locked/dev.txt
 	@$(ITSELF) ".[dev]"
+	$(COMPILE)
 	@touch $@

@@ -170,8 +170,10 @@ def save_pan(path: Path) -> None:
     save_film(frames, path, count=len(frames), fps=8)
 
 
-def gather(folder: Path, pictures: Sequence[str], paintings: Path | None) -> tuple[list[str], list[str]]:
-    """Put the example pictures into `folder`; return the files of the pictures and of the paintings.
+def gather(
+    folder: Path, pictures: Sequence[str], paintings: Path | None, count: int | None = None
+) -> tuple[list[str], list[str]]:
+    """Put the example pictures into `folder`; return the files of the pictures and of `count` paintings.
 
     Errors: `UsageError` if a picture is neither an example nor a file that can be read, or two have one name.
     """
@@ -208,7 +210,8 @@ def gather(folder: Path, pictures: Sequence[str], paintings: Path | None) -> tup
     copy(PAGE)
     if not (folder / PAN).exists():
         save_pan(folder / PAN)
-    return [place(name) for name in pictures], [*map(place, PAINTINGS), *map(copy, found)]
+    painted = [*(partial(place, name) for name in PAINTINGS), *(partial(copy, file) for file in found)]
+    return [place(name) for name in pictures], [make() for make in painted[:count]]
 
 
 # What to make.
@@ -626,9 +629,8 @@ def main(words: Sequence[str] | None = None) -> int:
             raise UsageError(f"no technique {unknown[0]!r}: there are {', '.join(sorted(known))}")
         showcase = Showcase(folder, given.against)
         showcase.write()
-        pictures, paintings = gather(folder / "inputs", names, given.paintings)
-        if given.quick:
-            paintings = paintings[:1]
+        count = 1 if given.quick else None
+        pictures, paintings = gather(folder / "inputs", names, given.paintings, count)
         cells = list(plan(pictures, paintings, changes))
         if given.quick:
             cells = [cell for cell in cells if cell.technique.output is not Output.SHEET]

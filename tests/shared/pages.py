@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
 import pickle
 from dataclasses import dataclass, replace
@@ -48,7 +49,7 @@ class Condition:
     """How a page is written, ruled, placed and photographed. Lengths are shares of a digit's height."""
 
     rows: tuple[int, ...] = (7, 8, 6)
-    width: int = 1400  # of the photograph, in pixels
+    width: int = 1000  # of the photograph, in pixels
     height: float = 90.0  # of a digit on a sheet 1,400 wide
     pen: tuple[float, float] | None = (0.06, 0.11)  # stroke width; None: as in the original digit
     ink: tuple[float, float, float] = (0.12, 0.12, 0.15)
@@ -98,15 +99,15 @@ CONDITIONS: dict[str, Condition] = {
     "12,000 px wide": replace(PLAIN, width=12_000, blur=0.6),
     "at the edge": replace(PLAIN, edge=True, rows=(9, 9, 9)),
     "broken strokes": replace(PLAIN, gaps=2, pen=(0.05, 0.08)),
-    "touching": replace(PLAIN, touching=0.2),
+    "touching": replace(PLAIN, touching=0.2, width=1400),  # less of a digit is lost in a cut
     "specks and grain": replace(PLAIN, specks=260, grain=0.05),
-    "on a table": replace(PLAIN, width=1400, perspective=0.06, table="wood", turn=(-8.0, 8.0), light=0.4),
+    "on a table": replace(PLAIN, perspective=0.06, table="wood", turn=(-8.0, 8.0), light=0.4),
     "ring binder": replace(
-        PLAIN, width=1400, rule="margin", holes=True, perspective=0.05, table="dark", turn=(-6.0, 6.0),
+        PLAIN, rule="margin", holes=True, perspective=0.05, table="dark", turn=(-6.0, 6.0),
         light=0.45, ink=(0.15, 0.2, 0.5), pen=(0.045, 0.08),
     ),
     "squared, shadow": replace(
-        PLAIN, width=1400, rule="squared", shadow=0.4, perspective=0.04, table="cloth", ink=(0.1, 0.12, 0.3)
+        PLAIN, rule="squared", shadow=0.4, perspective=0.04, table="cloth", ink=(0.1, 0.12, 0.3)
     ),
     "blurred": replace(PLAIN, blur=3.2),
     "JPEG noise": replace(PLAIN, quality=14, noise=0.03),
@@ -132,10 +133,8 @@ def simulate(
 ) -> SimulatedPage:
     """Simulate a page with digits chosen at random from `images` (N, 28, 28)."""
     rng = np.random.default_rng(seed)
-    height = 1000 if sum(condition.rows) else 700
-    sheet_width, sheet_height = 1400, height
-    scale = 2 if condition.width > 2000 else 1  # a larger sheet for a larger photograph
-    ink = np.zeros((sheet_height * scale, sheet_width * scale), np.float32)
+    scale = min(2, max(condition.width, PLAIN.width) / 1400)  # a larger sheet for a larger photograph
+    ink = np.zeros((round(1000 * scale), round(1400 * scale)), np.float32)
     placed: list[tuple[int, int, NDArray[np.intp], NDArray[np.intp]]] = []
     _write(condition, images, labels, rng, ink, placed, scale)
     sheet = _paper(condition, ink, rng, scale)
@@ -325,7 +324,7 @@ def _paper(condition, ink, rng, scale) -> list[Array]:
     for _ in range(condition.specks):
         cy, cx, r = rng.uniform(0, shape[0]), rng.uniform(0, shape[1]), rng.uniform(0.8, 3.0) * scale
         y0, x0 = int(max(cy - 5 * scale, 0)), int(max(cx - 5 * scale, 0))
-        y1, x1 = min(y0 + 10 * scale, shape[0]), min(x0 + 10 * scale, shape[1])
+        y1, x1 = min(y0 + round(10 * scale), shape[0]), min(x0 + round(10 * scale), shape[1])
         gy, gx = np.ogrid[y0:y1, x0:x1]
         speck = 1 - 0.75 * np.clip(r - np.hypot(gy - cy, gx - cx) + 0.5, 0, 1)
         for plane in paper:
@@ -399,7 +398,7 @@ def _photograph(condition, sheet, placed, rng, scale) -> SimulatedPage:
         )
     if condition.noise:
         array = np.asarray(picture, np.float32)
-        noise = rng.normal(0, condition.noise * 255, array.shape).astype(np.float32)
+        noise = rng.standard_normal(array.shape, np.float32) * (condition.noise * 255)
         mean = (noise[..., 0] + noise[..., 1] + noise[..., 2]) / 3
         noise *= 0.6
         noise += (0.6 * mean * 1.7)[..., None]
@@ -444,12 +443,13 @@ def _light(condition, shape, rng) -> Array:
     """Compute the light: a falloff across the sheet, and a shadow with a hard edge."""
     y, x = (along.astype(np.float32) for along in np.ogrid[0 : 1 : shape[0] * 1j, 0 : 1 : shape[1] * 1j])
     angle = rng.uniform(0, 2 * np.pi)
-    along = (x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle)
+    along = (x - 0.5) * math.cos(angle) + (y - 0.5) * math.sin(angle)
     light = 1 - condition.light * np.clip(along + 0.5, 0, 1.2) ** 1.3
     if condition.light:
         light = light * (1 - 0.25 * condition.light * ((x - 0.5) ** 2 + (y - 0.5) ** 2))
     if condition.shadow:
         angle = rng.uniform(0, 2 * np.pi)
-        along = (x - rng.uniform(0.35, 0.65)) * np.cos(angle) + (y - rng.uniform(0.35, 0.65)) * np.sin(angle)
+        along = (x - rng.uniform(0.35, 0.65)) * math.cos(angle)
+        along = along + (y - rng.uniform(0.35, 0.65)) * math.sin(angle)
         light = light * (1 - condition.shadow / (1 + np.exp(-np.clip(along * 260, -30, 30))))
     return light.astype(np.float32)

@@ -164,10 +164,8 @@ class Server:
         return [pid for pid in self.processes() if os.getpriority(os.PRIO_PROCESS, pid) > priority]
 
     def processes(self) -> list[int]:
-        """Return the studio's child processes; on Linux they are forked by a fork server."""
-        server = self.process.pid
-        forked = [pid for fork_server in _children(server, "forkserver") for pid in _children(fork_server)]
-        return forked or _children(server, "spawn_main")
+        """Return the studio's child processes."""
+        return started_by(self.process.pid)
 
     def kill(self) -> None:
         """Kill the server process without warning, as a power cut would."""
@@ -186,6 +184,12 @@ class Server:
         assert self.process.stdout is not None
         self.process.stdout.close()
         self.log.close()
+
+
+def started_by(pid: int) -> list[int]:
+    """Return the processes that a process started with `multiprocessing`; on Linux a server forks them."""
+    forked = [each for fork_server in _children(pid, "forkserver") for each in _children(fork_server)]
+    return forked or _children(pid, "spawn_main")
 
 
 def _children(pid: int, pattern: str = "") -> list[int]:

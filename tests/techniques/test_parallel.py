@@ -21,6 +21,7 @@ from lanterna.surfaces.cli import main
 from lanterna.surfaces.cli.distributed import _member
 from lanterna.techniques.train import algorithm as training
 from lanterna.techniques.train.settings import Train
+from served import started_by
 from strangers import is_loopback, listening_sockets
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def test_two_machines_recover_when_a_process_is_killed(real_shelf: Path, tmp_pat
         machines.append(start(tmp_path, home, "--nodes", "2", "--node-rank", str(rank), "--address", address))
     folder = homes[0] / "networks/net"
     wait_for_file(folder / "checkpoint.pt", machines[0])
-    os.kill(worker_pids(machines[1])[0], signal.SIGKILL)
+    os.kill(started_by(machines[1].pid)[0], signal.SIGKILL)
     (tmp_path / "proceed").touch()
     output = [machine.communicate(timeout=TIMEOUT)[1] for machine in machines]
     assert [machine.returncode for machine in machines] == [0, 0], output
@@ -182,6 +183,13 @@ def test_a_user_error_is_an_outcome_and_not_retried():
     assert isinstance(outcome, MissingError)
 
 
+def test_a_stopped_process_does_not_wait_for_its_result_to_be_read():
+    """The agent, which stopped it, reads none; it would kill the process after half a minute."""
+    with pytest.raises(KeyboardInterrupt):
+        _member(lambda: 130)
+    assert _member(lambda: 0) == 0
+
+
 def start(tmp_path: Path, home: Path, *options: str) -> subprocess.Popen[str]:
     """Start training with `COMMAND` in double precision, saving a checkpoint after every frame."""
     script = tmp_path / "every_frame.py"
@@ -189,13 +197,6 @@ def start(tmp_path: Path, home: Path, *options: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "LANTERNA_HOME": str(home)}
     command = [sys.executable, str(script), *COMMAND, *options]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-
-
-def worker_pids(agent: subprocess.Popen[str]) -> list[int]:
-    """Return the ids of the processes that an agent started."""
-    command = ["pgrep", "-P", str(agent.pid), "-f", "spawn_main"]
-    found = subprocess.run(command, capture_output=True, text=True)
-    return [int(line) for line in found.stdout.split()]
 
 
 def wait_for_file(path: Path, process: subprocess.Popen[str]) -> None:

@@ -110,8 +110,8 @@ def test_pages_of_every_condition(network):
     report = "\n".join(f"{name:22} {accuracy:.1%}" for name, accuracy in accuracies.items())
     error = expected_calibration_error(torch.tensor(confidence), torch.tensor(correct))
     print(f"{report}\nall {total_hits} of {total_count}, calibration error {error:.3f}")
-    # Measured with these seeds: 97.2 % overall, 90.9 % in the hardest condition (lined paper). The thresholds
-    # allow for different rounding on other machines during training: about two digits of 46.
+    # Measured with these seeds: 97.1 % overall, 90.5 % in the hardest condition (touching digits). The
+    # thresholds allow for different rounding on other machines during training: about two digits of 42.
     assert total_hits / total_count > 0.96, report
     assert min(accuracies.values()) > 0.86, report
     assert error < 0.05

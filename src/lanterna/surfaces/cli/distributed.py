@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import multiprocessing
 import os
 import socket
+import sys
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from lanterna.techniques.train.parallel import Processes
 
+_STOPPED = 130  # the exit code after Ctrl-C
 _TIMEOUT = 300  # seconds that machines wait for one another
 
 
@@ -56,6 +59,7 @@ def launch(
                 rdzv_backend="static",
                 rdzv_endpoint=endpoint,
                 rdzv_configs={"rank": processes.node_rank, "timeout": _TIMEOUT},
+                start_method=_start_method(),
                 max_restarts=RESTARTS,
                 logs_specs=DefaultLogsSpecs(log_dir=str(logs)),
             )
@@ -77,6 +81,14 @@ def launch(
     if isinstance(result, LanternaError):
         raise result
     return result
+
+
+def _start_method() -> str:
+    """Return how processes start: on Linux forked from a server that has imported torch for all of them."""
+    if sys.platform != "linux":
+        return "spawn"
+    multiprocessing.set_forkserver_preload([__name__, "torch._dynamo"])  # DistributedDataParallel imports it
+    return "forkserver"
 
 
 def cores() -> int:
@@ -111,9 +123,12 @@ def _member(work: Callable[[], int]) -> int | LanternaError:
         with contextlib.suppress(OSError):
             os.setpgid(0, 0)  # Ctrl-C comes only from the agent, not from the terminal too
     try:
-        return work()
+        code = work()
     except LanternaError as error:
         return error
+    if code == _STOPPED:
+        raise KeyboardInterrupt  # a process that returns waits until the agent has read its result
+    return code
 
 
 @contextlib.contextmanager

@@ -444,16 +444,12 @@ def _prepared(settings: Dream, network: Network, terms: _Terms) -> tuple[Network
 
 def tiling_for(settings: Dream, network: Network, layers: frozenset[str]) -> Tiling:
     """Return tiles of the size in the settings, or of the network's input size if it takes no other."""
-    side = network.input_spec.size
-    taller = torch.zeros(
-        1, network.input_spec.channels, side + STRIDE, side, device=network.get_buffer("mean").device
-    )
-    try:
-        with torch.no_grad():
-            objectives.layer_outputs(network, taller, layers)
-    except RuntimeError:
-        return Tiling(side, margin=0, exact=True)
-    return _tiling(settings.tile)
+    mean, side = network.get_buffer("mean"), network.input_spec.size
+    for height, width in ((2 * STRIDE, 3 * STRIDE), (side + STRIDE, side)):  # some take no small pictures
+        with contextlib.suppress(RuntimeError), torch.no_grad():
+            objectives.layer_outputs(network, mean.new_zeros(1, mean.shape[1], height, width), layers)
+            return _tiling(settings.tile)
+    return Tiling(side, margin=0, exact=True)
 
 
 def _tiling(side: int) -> Tiling:
