@@ -18,6 +18,7 @@ Array = NDArray[np.float32]
 Box = tuple[int, int, int, int]
 
 _MAX_PIECES = 40_000  # more than there are digits on a page that a person has written
+_SAME_ROW = 0.35  # of the lower box's height: what boxes of one row share at least
 
 
 @dataclass(frozen=True)
@@ -268,28 +269,25 @@ def number_rows(boxes: NDArray[np.float64]) -> list[int]:
     neighbour's height.
     """
     rows: list[list[int]] = []
+    last = np.zeros((len(boxes), 2), np.int64)  # the last two boxes of each row
+    heights = boxes[:, 3] - boxes[:, 1]
     for index in np.argsort(boxes[:, 0], kind="stable").tolist():
-        best, chosen = 0.35, None
-        for row in rows:
-            share = max(_shared_height(boxes[index], boxes[neighbour]) for neighbour in row[-2:])
-            if share > best:
-                best, chosen = share, row
-        if chosen is None:
-            rows.append([index])
+        near = last[: len(rows)]
+        shared = np.minimum(boxes[near, 3], boxes[index, 3]) - np.maximum(boxes[near, 1], boxes[index, 1])
+        shares = (shared / np.minimum(heights[near], heights[index]).clip(1)).max(1)
+        chosen = int(shares.argmax()) if len(rows) else 0
+        if len(rows) and shares[chosen] > _SAME_ROW:
+            rows[chosen].append(index)
+            last[chosen] = last[chosen, 1], index
         else:
-            chosen.append(index)
+            last[len(rows)] = index
+            rows.append([index])
     rows.sort(key=lambda row: float(boxes[row, 1::2].mean()))
     numbers = [0] * len(boxes)
     for number, row in enumerate(rows):
         for index in row:
             numbers[index] = number
     return numbers
-
-
-def _shared_height(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Return the vertical overlap of two boxes as a share of the lower one's height; may be negative."""
-    shared = min(a[3], b[3]) - max(a[1], b[1])
-    return float(shared / max(min(a[3] - a[1], b[3] - b[1]), 1))
 
 
 def find_cuts(segment: Segment) -> list[tuple[Segment, Segment]]:
