@@ -175,10 +175,13 @@ def _distance(piece: _Piece, group: list[_Piece], box: NDArray[np.float64], tall
     together_width = max(box[2], x1) - min(box[0], x0)
     shared = min(box[2], x1) - max(box[0], x0)
     within = x0 >= box[0] - 2 and x1 <= box[2] + 2 and y0 >= box[1] - 2 and y1 <= box[3] + 2
-    if together_height > 1.35 * max(tall, own_height) or together_width > 1.25 * max(tall, own_height):
-        return never
     both_tall = height > 0.7 * tall and own_height > 0.7 * tall
     if both_tall and shared < 0.6 * min(width, box[2] - box[0]):
+        return never
+    # The bar of a 5 may reach far to the right of its body.
+    overlaps = shared > 0.35 * min(width, box[2] - box[0]) and not both_tall
+    widest = (1.5 if overlaps else 1.25) * max(tall, own_height)
+    if together_height > 1.35 * max(tall, own_height) or together_width > widest:
         return never
     stroke = max(piece.stroke, group[0].stroke)
     gap = min(_gap(piece.points, other.points) for other in group)

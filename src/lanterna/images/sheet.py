@@ -20,7 +20,7 @@ _TILE = 12  # pixels
 _EDGE = 0.22  # difference of log brightness between neighbouring tiles
 _OTHER_COLOUR = 0.09  # difference of the shares of red, green and blue
 _DARKEST_SHADOW = 0.3  # of the light on the rest of the sheet
-_SMALL_SHEET = (0.02, 0.45)  # of the picture's area
+_SHEET = (0.02, 0.85)  # of the picture's area
 _STRAIGHT = 0.93  # of the area of its quadrilateral: what a sheet fills at least
 _BRIGHTER = 0.08  # than the table around it
 
@@ -81,7 +81,7 @@ def find_small_sheet(picture: Tensor) -> Points | None:
     height, width = plane.shape
     best = 0.0
     chosen: Points | None = None
-    for level in np.quantile(plane, (0.55, 0.7, 0.8, 0.88, 0.94)):
+    for level in np.quantile(plane, (0.2, 0.35, 0.45, 0.55, 0.7, 0.8, 0.88, 0.94)):
         # An opening removes the bright grains of the table that touch the sheet.
         bright = torch.from_numpy(plane > level)[None, None].float()
         opened = F.max_pool2d(-F.max_pool2d(-bright, 7, 1, 3), 7, 1, 3)
@@ -90,7 +90,7 @@ def find_small_sheet(picture: Tensor) -> Points | None:
             x0, y0, x1, y1 = found.boxes[label]
             share = found.areas[label] / plane.size
             inside_picture = x0 > 0 and y0 > 0 and x1 < width and y1 < height
-            if not (_SMALL_SHEET[0] < share < _SMALL_SHEET[1] and inside_picture):
+            if not (_SHEET[0] < share < _SHEET[1] and inside_picture):
                 continue
             own = found.labels == label + 1
             ys, xs = np.nonzero(own)

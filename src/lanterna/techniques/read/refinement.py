@@ -154,13 +154,7 @@ def _cut_once(
     single = [s.width for s, aspect in zip(segments, aspects, strict=True) if 0.4 < aspect < 1.1]
     typical_width = float(np.median(single)) if len(single) > 3 else 0.7 * typical_height
     wide = [segment for segment, aspect in zip(segments, aspects, strict=True) if aspect > max_aspect]
-    signs = read(wide, squeeze=False)
-    whole_of = {
-        id(segment): max(trust, 0.0 if digit > 0.5 else sign)
-        for segment, trust, digit, sign in zip(
-            wide, read(wide).trust.tolist(), signs.digit.tolist(), signs.sign.tolist(), strict=True
-        )
-    }
+    whole_of = dict(zip(map(id, wide), _trust_in_wholes(wide, read), strict=True))
     # Half of a digit often looks like another one, but two digits seldom look like a single one.
     weight_of = {id(s): (1 - whole_of[id(s)]) * _odds_of_two(s.width / typical_width) for s in wide}
     uncertain = [s for s in wide if weight_of[id(s)] > _NEGLIGIBLE * whole_of[id(s)]]
@@ -188,6 +182,12 @@ def _cut_once(
         else:
             result.append(replace(segment, certainty=1 - share))
     return result
+
+
+def _trust_in_wholes(segments: Sequence[Segment], read: SegmentReader) -> list[float]:
+    """Return the probability that each segment is a digit that is read correctly, or else a sign."""
+    signs = read(segments, squeeze=False)
+    return torch.maximum(read(segments).trust, signs.sign.where(signs.digit <= 0.5, 0)).tolist()
 
 
 def _odds_of_two(relative_width: float) -> float:
@@ -218,7 +218,7 @@ def _join(segments: list[Segment], read: SegmentReader) -> list[Segment]:
             and left.note == right.note == ""
         ):
             pairs.append(index)
-    separate = read(segments).trust.tolist()
+    separate = _trust_in_wholes(segments, read)
     pairs = [index for index in pairs if min(separate[index], separate[index + 1]) < 0.6]
     merged = [merge_segments(segments[index], segments[index + 1]) for index in pairs]
     better = {
