@@ -18,6 +18,7 @@ Array = NDArray[np.float32]
 Box = tuple[int, int, int, int]
 
 _MAX_PIECES = 40_000  # more than there are digits on a page that a person has written
+_LOWEST = 8  # pixels: what is lower is no digit
 _SAME_ROW = 0.35  # of the lower box's height: what boxes of one row share at least
 
 
@@ -179,8 +180,8 @@ def _distance(piece: _Piece, group: list[_Piece], box: NDArray[np.float64], tall
     if both_tall and shared < 0.6 * min(width, box[2] - box[0]):
         return never
     # The bar of a 5 may reach far to the right of its body.
-    overlaps = shared > 0.35 * min(width, box[2] - box[0]) and not both_tall
-    widest = (1.5 if overlaps else 1.25) * max(tall, own_height)
+    is_bar = shared > 0.35 * min(width, box[2] - box[0]) and y1 < (box[1] + box[3]) / 2
+    widest = (1.5 if is_bar else 1.25) * max(tall, own_height)
     if together_height > 1.35 * max(tall, own_height) or together_width > widest:
         return never
     stroke = max(piece.stroke, group[0].stroke)
@@ -246,7 +247,7 @@ def crop(ink: Array, x0: int, y0: int) -> Segment:
 def _may_be_digit(segment: Segment, tall: float) -> bool:
     """Return whether a segment is neither a speck nor a dash, a line or a frame."""
     height, width = segment.height, segment.width
-    speck = height < 0.38 * tall
+    speck = height < max(0.38 * tall, _LOWEST)
     dash = width > 2.2 * height and height < 0.5 * tall
     line = max(height, width) > 12 * min(height, width) and max(height, width) > 1.9 * tall
     frame = height > 3.2 * tall or width > 9 * max(tall, height)

@@ -27,7 +27,7 @@ from lanterna.images.digits import mnist
 from lanterna.images.ink import WORKING_SIZE, Page, find_drawing, find_ink
 from lanterna.images.normalise import Normalised, normalise
 from lanterna.images.pictures import select_page
-from lanterna.images.sheet import find_small_sheet
+from lanterna.images.sheet import find_sheet
 from lanterna.networks.digits import CLASSES, SIDE
 from lanterna.techniques.read.layout import UNREAD, Item, arrange, number_words
 from lanterna.techniques.read.refinement import (
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 _ORIENTATION = 274  # the EXIF tag
 _DOUBTFUL = 0.6
 
-_GOOD = 0.75  # the mean score of digits: below it a small sheet is looked for, above it a page is turned
+_GOOD = 0.75  # the mean score of digits: below it a sheet is looked for, above it a page is turned
 _CLEARLY = 0.08  # how much better the mean score of another way must be
 _MANY_POINTS = 12
 _SIGN, _SURE_SIGN = 0.8, 0.95  # the probability of a sign that is read, and of one that may be a digit
@@ -267,12 +267,12 @@ def read(
 
 
 def _upright_page(picture: Tensor, size: tuple[int, int], scorer: Scorer) -> Page:
-    """Find the ink of a page; if it shows no upright digits, look for a small sheet, and turn the page."""
+    """Find the ink of a page; if it shows no upright digits, look for a sheet, and turn the page."""
     page = find_ink(picture, size)
     scores = upright_scores(page.segments.digits, scorer)
     if scores[0] > UPRIGHT:
         return page
-    corners = find_small_sheet(picture) if max(scores) < _GOOD else None
+    corners = find_sheet(picture) if max(scores) < _GOOD else None
     if corners is not None:
         sheet = find_ink(picture, size, corners=corners)
         scores_of_sheet = upright_scores(sheet.segments.digits, scorer)
@@ -390,7 +390,7 @@ def _notes(
         way = {1: "left", 2: "upside down", 3: "right"}[page.quarter_turns]
         notes.append(f"the page was turned {way} to read it")
     if page.cut_out:
-        notes.append("a small sheet was found in the picture: only what is on it was read")
+        notes.append("a sheet was found in the picture: only what is on it was read")
     if not readings:
         notes.append("no digits were found on this page")
     doubtful = sum(reading.doubtful for reading in readings)
