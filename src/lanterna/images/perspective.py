@@ -43,7 +43,7 @@ def flatten(picture: Tensor, corners: Points) -> tuple[Tensor, Points]:
 
 
 def quadrilateral(points: Points) -> Points | None:
-    """Return the corners `(4, 2)` of the quadrilateral whose outline points are, clockwise from the upper left.
+    """Return the corners `(4, 2)` of a quadrilateral, given its outline, clockwise from the upper left.
 
     They are the two points farthest apart, and the farthest from their connection on either side; then, as
     corners may be rounded, the intersections of straight lines through the points between them.
