@@ -78,7 +78,7 @@ _NETWORKS = """
 """
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     """The current folder, with those networks and a picture."""
     monkeypatch.chdir(tmp_path)
@@ -102,7 +102,7 @@ def folder(tmp_path, monkeypatch):
         ("without_path", 2, "failing.py:without_path failed (Mute)"),
     ],
 )
-def test_a_failing_network_is_named_in_one_line(network, code, words, folder, capsys):
+def test_a_failing_network_is_named_in_one_line(network, code, words, capsys):
     assert main(["classify", "a.png", "--network", f"failing.py:{network}", "--quiet"]) == code
     assert capsys.readouterr().err.splitlines()[-1] == f"lanterna: {words}"
 
@@ -118,7 +118,7 @@ def test_a_failing_network_is_named_in_one_line(network, code, words, folder, ca
         "read page.png --network failing.py:digits",
     ],
 )
-def test_every_verb_names_a_failing_network(words, folder, real_shelf, capsys):
+def test_every_verb_names_a_failing_network(words, folder, capsys):
     page = torch.ones(3, 120, 160)
     page[:, 30:90, 75:85] = 0
     save_picture(page, folder / "page.png")
@@ -129,12 +129,12 @@ def test_every_verb_names_a_failing_network(words, folder, real_shelf, capsys):
     assert not any("Traceback" in line or "a word to programmers" in line for line in lines)
 
 
-def test_a_notebook_names_a_failing_network(folder):
+def test_a_notebook_names_a_failing_network():
     with pytest.raises(LanternaError, match=r"failing.py:value failed \(ValueError: two\)"):
         _ = notebook.make("dream", "a.png", network="failing.py:value", size=64).frame
 
 
-def test_an_error_keeps_its_type_in_python(folder):
+def test_an_error_keeps_its_type_in_python():
     network = open_network("failing.py:value")
     with pytest.raises(ValueError, match="two"):
         network(torch.rand(1, 3, 64, 64))

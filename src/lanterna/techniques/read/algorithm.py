@@ -55,6 +55,7 @@ _ORIENTATION = 274  # the EXIF tag
 _DOUBTFUL = 0.6
 
 _GOOD = 0.75  # the mean score of digits: below it a sheet is looked for, above it a page is turned
+_LIKELY = 0.5  # the mean score on a sheet: the grain of an empty one scores less
 _CLEARLY = 0.08  # how much better the mean score of another way must be
 _MANY_POINTS = 12
 _SIGN, _SURE_SIGN = 0.8, 0.95  # the probability of a sign that is read, and of one that may be a digit
@@ -276,7 +277,7 @@ def _upright_page(picture: Tensor, size: tuple[int, int], scorer: Scorer) -> Pag
     if corners is not None:
         sheet = find_ink(picture, size, corners=corners)
         scores_of_sheet = upright_scores(sheet.segments.digits, scorer)
-        if max(scores_of_sheet) > max(scores) + _CLEARLY:
+        if max(scores_of_sheet) > max(max(scores) + _CLEARLY, _LIKELY):
             page, scores = sheet, scores_of_sheet
     turns = scores.index(max(scores))
     if scores[turns] > max(scores[0] + _CLEARLY, _GOOD):
