@@ -42,6 +42,7 @@ browsers: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m browsers tests/studio/test_browsers.py
 
 check: $(VENV)/installed-dev
+	@! git grep -nE '^(<{7}|>{7}) ' -- ':!*.js'  # left by a merge
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy

@@ -24,7 +24,7 @@ from torch import Tensor
 from lanterna.files import atomic_write
 from lanterna.images.digits import mnist, random_affine, random_pen
 from lanterna.images.drawing import font
-from lanterna.images.normalise import normalise
+from lanterna.images.normalise import normalised_images
 from lanterna.networks.digits import initialise_weights, to_channels_last
 from lanterna.techniques.read.symbols import CLASSES, SIGNS, WEIGHTS, build_symbols, digit_log_odds
 
@@ -55,9 +55,9 @@ def main() -> None:
     patches = [draw(DRAWN_SIGNS[name](rng), rng) for name in names]
     patches += [draw(kind(rng), rng) for kind in kinds] + [letter(rng) for _ in range(LETTERS_DRAWN)]
     patches += parts_and_pairs(digits.images, digits.labels, PARTS_DRAWN, rng)
-    drawn = normalise(patches).images
+    drawn = normalised_images(patches)
     targets = [CLASSES.index(name) for name in names] + [CLASSES.index("other")] * (len(drawn) - len(names))
-    own = normalise([enlarged(image) for image in digits.images[:NORMALISED_DIGITS, 0]]).images
+    own = normalised_images([enlarged(image) for image in digits.images[:NORMALISED_DIGITS, 0]])
     images = torch.cat([digits.images.float() / 255, own])
     labels = torch.cat([digits.labels, digits.labels[:NORMALISED_DIGITS]])
     network = build_symbols()
@@ -91,7 +91,7 @@ def main() -> None:
     validation = mnist("validation").images
     with torch.inference_mode():
         raw = digit_log_odds(network(validation.float() / 255))
-        read = digit_log_odds(network(normalise([enlarged(image) for image in validation[:, 0]]).images))
+        read = digit_log_odds(network(normalised_images([enlarged(image) for image in validation[:, 0]])))
     limits = {
         name: torch.minimum(raw.quantile(share), read.quantile(share))
         for name, share in (("excluded", EXCLUDED), ("doubtful", DOUBTED))
@@ -176,15 +176,24 @@ def parts_and_pairs(images: Tensor, labels: Tensor, count: int, rng: Random) -> 
 
 
 def pair(a: Tensor, b: Tensor, rng: Random) -> Tensor:
-    """Put two digits side by side, touching or overlapping a little."""
+    """Push two digits together until they touch, or overlap by part of a stroke; then squeeze them a little.
+
+    Both stay in sight: a pair of which one is hidden would be a digit with the wrong label.
+    """
     high = max(a.shape[0], b.shape[0])
     drop = [int(rng.integers(0, high - part.shape[0] + 1)) for part in (a, b)]
     a, b = (F.pad(p, (0, 0, d, high - p.shape[0] - d)) for p, d in zip((a, b), drop, strict=True))
-    gap = max(int(rng.integers(-12, 3)), 3 - a.shape[1], 3 - b.shape[1])  # negative: they overlap
-    left, right = (F.pad(p, (before, after)) for p, before, after in (
-        (a, 0, max(b.shape[1] + gap, 0)), (b, a.shape[1] + gap, max(-b.shape[1] - gap, 0))))  # fmt: skip
-    both = torch.maximum(left, right)
-    wide = max(4, round(both.shape[1] * float(rng.uniform(0.35, 1))))
+    # Where the strokes of `a` end in each row, and those of `b` begin.
+    ends = ((a > 0.5) * torch.arange(1, a.shape[1] + 1)).amax(1)
+    starts = torch.where(b > 0.5, torch.arange(b.shape[1]), b.shape[1]).amin(1)
+    shared = (ends > 0) & (starts < b.shape[1])
+    touching = int((ends - starts)[shared].max()) if shared.any() else a.shape[1]
+    overlap = int(rng.integers(0, 1 + max(1, round(min(6, 0.3 * min(a.shape[1], b.shape[1]))))))
+    at = max(touching - overlap, 0)
+    both = torch.zeros(high, max(a.shape[1], at + b.shape[1]))
+    both[:, : a.shape[1]] = a
+    both[:, at : at + b.shape[1]] = torch.maximum(both[:, at : at + b.shape[1]], b)
+    wide = max(4, round(both.shape[1] * float(rng.uniform(0.5, 1))))
     squeezed = F.interpolate(both[None, None], size=(high, wide), mode="bilinear", antialias=True)
     return cropped(squeezed[0, 0])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,6 +39,54 @@ def display_names(names: Mapping[Path, str]) -> Iterator[None]:
         for path, name in names.items():
             message = message.replace(str(path), name)
         raise type(error)(message) from error
+
+
+_NETWORK_FAILED = "the network of "
+
+
+@contextlib.contextmanager
+def blame_network(name: str, where: str = "") -> Iterator[None]:
+    """Note on whatever the block raises that the network of this name did; its type stays as it is.
+
+    What is no `Exception`, such as a network's `sys.exit()`, becomes a `LanternaError`; Ctrl-C does not.
+    Its warnings, which are for its programmers, are hidden.
+    """
+    failure = f"{_NETWORK_FAILED}{name} failed" + (f" in {where}" if where else "")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except (LanternaError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except Exception as error:
+        error.add_note(failure)
+        raise
+    except BaseException as error:
+        raise LanternaError(f"{failure} ({describe(error)})") from error
+
+
+@contextlib.contextmanager
+def explain_blamed_networks() -> Iterator[None]:
+    """Raise a `LanternaError` in one line for an error that `blame_network` noted in the block."""
+    try:
+        yield
+    except LanternaError:
+        raise
+    except Exception as error:
+        notes = getattr(error, "__notes__", ())
+        failure = next((note for note in notes if note.startswith(_NETWORK_FAILED)), None)
+        if failure is None:
+            raise
+        raise LanternaError(f"{failure} ({describe(error)})") from error
+
+
+def describe(error: BaseException) -> str:
+    """Return an error's type and the first line of its message."""
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # other people's errors may fail even at this
+        lines = []
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def describe_invalid(error: Mapping[str, Any]) -> str:

@@ -12,12 +12,13 @@ import torch
 import drawn
 from lanterna.images import open_picture
 from lanterna.images.digits import mnist
+from lanterna.images.drawing import font
 from lanterna.images.normalise import normalise
 from lanterna.images.segments import find_segments
 from lanterna.networks.trained import open_trained
 from lanterna.surfaces.cli import main
 from lanterna.techniques.read.algorithm import read
-from lanterna.techniques.read.refinement import patches
+from lanterna.techniques.read.refinement import squeezed_patches
 from lanterna.techniques.read.symbols import read_symbols
 
 if TYPE_CHECKING:
@@ -274,9 +275,71 @@ def test_a_small_sheet_on_a_rough_table_is_found(network):
     data, digits = drawn.photograph(sheet, corners, (1500, 1100), table="rough")
     page = read(data, network=network)
     assert distance(sure_text(page), "\n".join(NUMBERS)) <= 1
-    assert any("small sheet" in note for note in page.notes)
+    assert any("a sheet was found" in note for note in page.notes)
     first = min(digits, key=lambda digit: digit.box[0] + digit.box[1])
     assert page[0].box == pytest.approx(first.box, abs=12)
+
+
+@pytest.mark.parametrize(
+    ("corners", "table"),
+    [
+        ([(180.0, 60.0), (1160.0, 150.0), (1040.0, 950.0), (120.0, 1010.0)], "rough"),  # half of the picture
+        ([(330.0, 90.0), (1230.0, 330.0), (930.0, 1110.0), (110.0, 800.0)], "rough"),  # turned by 15 degrees
+        (
+            [(250.0, 120.0), (1050.0, 200.0), (1180.0, 980.0), (80.0, 860.0)],
+            "plain",
+        ),  # its upright lines lean
+    ],
+)
+def test_a_sudoku_photographed_at_an_angle_keeps_its_cells(corners, table, network):
+    sheet, text = sudoku(), "\n".join("\t".join(line).replace(".", "") for line in SUDOKU)
+    data, _ = drawn.photograph(sheet, corners, (1300, 1150), table=table)
+    page = read(data, network=network)
+    assert sure_text(page).count("\t") == text.count("\t")
+    assert distance(sure_text(page), text) <= 2
+
+
+def test_squared_paper_is_no_table(network):
+    """A sum with a digit in each square, on paper whose lines run to its edge."""
+    sheet = drawn.Sheet(900, 700, 59)
+    for x in range(30, 900, 60):
+        sheet.draw.line((x, 0, x, 700), fill=80, width=2)
+    for y in range(20, 700, 60):
+        sheet.draw.line((0, y, 900, y), fill=80, width=2)
+    numbers = ("3406", "2021", "5427")
+    for number, y in zip(numbers, (140, 260, 440), strict=True):
+        for place, digit in enumerate(number):
+            sheet.digit(int(digit), 282 + 60 * place, y + 6, 48)
+    page = read(sheet.jpeg(), network=network)
+    assert "\t" not in page.text
+    assert distance(sure_text(page), "\n".join(numbers)) <= 1
+
+
+@pytest.mark.parametrize("text", ["(1985) 47458", "(030) 63887", "+44 (0) 194320"])
+def test_brackets_of_a_telephone_number_are_kept(text, network):
+    sheet = drawn.Sheet(1000, 220, 61)
+    sheet.write(text, 80, 70, 64)
+    assert sure_text(read(sheet.jpeg(), network=network)) == text
+
+
+def test_ones_next_to_words_are_no_slashes(network):
+    """The letters, which are lower, say nothing about the height of digits."""
+    sheet = drawn.Sheet(1000, 560, 68)
+    prices = ("11.77", "17.11", "31.71")
+    for row, (word, price) in enumerate(zip(("rice", "sauce", "cream"), prices, strict=True)):
+        sheet.draw.text((80, 60 + 150 * row), word, 255, font(44))
+        sheet.write(price, 640, 60 + 150 * row, 56)
+    text = sure_text(read(sheet.jpeg(), network=network))
+    assert "/" not in text
+    assert [line.split("\t")[-1] for line in text.splitlines()] == list(prices)
+
+
+def test_the_corners_left_by_empty_boxes_are_no_digits(network):
+    sheet = drawn.Sheet(1100, 350, 71)
+    for place in range(10):
+        sheet.box(60 + place % 5 * 200, 40 + place // 5 * 150, 70, 90)
+    page = read(sheet.jpeg(), network=network)
+    assert not [reading for reading in page if not reading.doubtful]
 
 
 def test_every_digit_of_a_full_page_is_found():
@@ -295,7 +358,7 @@ def test_wide_patches_are_squeezed():
     sheet = drawn.Sheet(200, 100, 37)
     sheet.digit(0, 20, 20, 60, 2.0)
     (segment,) = find_segments((np.asarray(sheet.ink) / 255).astype(np.float32), 0.01).digits
-    (patch,) = patches([segment])
+    (patch,) = squeezed_patches([segment])
     assert segment.width > 1.2 * segment.height
     assert patch.shape[1] <= 0.91 * patch.shape[0]
     assert torch.isfinite(patch).all()

@@ -20,6 +20,8 @@ Boxes = NDArray[np.float64]
 _REDUCTION = 3  # cells are found on a smaller picture
 _SMALLEST = 12  # pixels
 _FILLED = 0.6  # of its box: a cell in perspective is no rectangle
+_FEWEST_SQUARES = 5  # of squared paper, each way
+_BEYOND = 0.4  # of a square: how far the lines of squared paper run past the outermost squares
 _APART = 0.5  # of a cell's shorter side: cells of one table are closer
 
 
@@ -37,14 +39,35 @@ class Table(NamedTuple):
 
 
 def find_tables(lines: Sequence[Line], shape: tuple[int, int]) -> list[Table]:
-    """Find tables of two cells or more on a page of `shape` (height, width), from the top down."""
+    """Find tables of two cells or more on a page of `shape` (height, width), from the top down.
+
+    Squared paper is no table: its lines run past its outermost squares to the edge of the paper.
+    """
     boxes = _cells(lines, shape)
     tables = []
     for members in _neighbours(boxes):
         own = boxes[members]
-        if len(own) > 1:
-            tables.append(Table(own, number_rows(own), number_rows(own[:, [1, 0, 3, 2]])))
+        table = Table(own, number_rows(own), number_rows(own[:, [1, 0, 3, 2]]))
+        if len(own) > 1 and not _is_squared_paper(table, lines):
+            tables.append(table)
     return sorted(tables, key=lambda table: float(table.boxes[:, 1].min()))
+
+
+def _is_squared_paper(table: Table, lines: Sequence[Line]) -> bool:
+    sides = np.median(table.boxes[:, 2:] - table.boxes[:, :2], axis=0)
+    if min(table.shape) < _FEWEST_SQUARES or sides.max() > 1.2 * sides.min():
+        return False
+    first, last = table.boxes[:, :2].min(0), table.boxes[:, 2:].max(0)
+    for upright in (False, True):
+        along, across = int(upright), int(not upright)
+        beyond = [
+            max(first[along] - line.start, 0) + max(line.end - last[along], 0)
+            for line in lines
+            if line.upright == upright and first[across] < line.at.mean() < last[across]
+        ]
+        if np.median(beyond) > _BEYOND * sides.min():
+            return True
+    return False
 
 
 def _cells(lines: Sequence[Line], shape: tuple[int, int]) -> Boxes:

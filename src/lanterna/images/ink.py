@@ -31,7 +31,7 @@ class Page:
     """A page's ink and segments, step by step.
 
     `original` is the given picture, `picture` `(3, H, W)` the upright page at working size, which is
-    `cut_out` of it and flattened if it is a small sheet on a table, and turned left by `quarter_turns`;
+    `cut_out` of it and flattened if it is a sheet on a table, and turned left by `quarter_turns`;
     `evened` its lighting and ink; `sheet` bool `(H, W)`, the paper without the table around it; `turn` the
     page's rotation in degrees, counter-clockwise; `ruled` `(H', W')`, the levelled page's ink; `ink` the same
     without `lines` and `rules`; `segments` what was found on the levelled page; `back` `(3, 3)`, the map from

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from lanterna.images.components import components
 
 Mask = NDArray[np.bool_]
+Lengths = NDArray[np.int16]
 
 _THICKEST = 0.008  # of the longer side
 _SHORTEST = 0.012  # of the longer side: shorter pieces of a line are ignored
@@ -46,7 +47,9 @@ class Line(NamedTuple):
 
 def find_lines(mask: Mask) -> list[Line]:
     """Find the lines in a mask of ink `(H, W)`, level ones first."""
-    level, upright = _straight_strokes(mask, upright=False), _straight_strokes(mask.T, upright=True)
+    down, across = (np.subtract(*_runs(each)[::-1]) for each in (mask, mask.T))
+    level = _straight_strokes(mask, down, across.T, upright=False)
+    upright = _straight_strokes(mask.T, across, down.T, upright=True)
     sides = _sides_of_rectangles(level, upright)
     strokes = level + upright
     lengths = np.array([len(stroke.at) for stroke in strokes])
@@ -85,12 +88,14 @@ def _runs(mask: Mask) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
     return above + 1, below
 
 
-def _straight_strokes(mask: Mask, *, upright: bool) -> list[Line]:
-    """Find the straight strokes along the rows of a mask: thin pieces, linked across what crosses them."""
+def _straight_strokes(mask: Mask, high: Lengths, wide: Lengths, *, upright: bool) -> list[Line]:
+    """Find the straight strokes along the rows of a mask: thin pieces, linked across what crosses them.
+
+    `high` and `wide` are the lengths of the runs of ink down and across at each pixel.
+    """
     longer = max(mask.shape)
-    top, bottom = _runs(mask)
     thickest = max(4, round(_THICKEST * longer))
-    thin = mask & (bottom - top <= thickest)
+    thin = mask & (high <= thickest) & (high < wide)  # a leaning upright line has short runs both ways
     found = components(thin)
     widths = found.boxes[:, 2] - found.boxes[:, 0]
     shortest = max(8, round(_SHORTEST * longer))

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 SIDE = 28
 _BOX = 20
@@ -42,16 +42,61 @@ class Normalised(NamedTuple):
     lean: Tensor
 
 
+class _Redrawn(NamedTuple):
+    """N digits on a canvas, in the training digits' stroke (`ink`) and in their own (`plain`), `(N, 64, 64)`.
+
+    `mass` and `middle` `(N, 2)` are the centres of mass and of the box, `longest` `(N,)` its longer side and
+    `grow` by how much `ink` is longer, in pixels; `shear` is the slant to remove.
+    """
+
+    ink: Tensor
+    plain: Tensor
+    mass: Tensor
+    middle: Tensor
+    longest: Tensor
+    grow: Tensor
+    shear: Tensor
+    stroke: Tensor
+    lean: Tensor
+
+
 def normalise(patches: Sequence[Tensor]) -> Normalised:
     """Normalise patches of ink, each `(h, w)`, cropped to the ink, with a maximum of 1."""
-    parts = [_normalise(patches[start : start + _BATCH]) for start in range(0, len(patches), _BATCH)]
+    parts = [_normalise(batch) for batch in _batches(patches)]
     if not parts:
         empty, none = torch.zeros(0, 1, SIDE, SIDE), torch.zeros(0)
         return Normalised(empty, empty, empty, empty, none, none)
     return Normalised(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
+def normalised_images(patches: Sequence[Tensor]) -> Tensor:
+    """Return the same `images` `(N, 1, 28, 28)` as `normalise`, without the steps for display."""
+    parts = [
+        _place(each.ink, each.mass, each.longest + each.grow, each.shear)
+        for each in map(_redraw, _batches(patches))
+    ]
+    return torch.cat(parts) if parts else torch.zeros(0, 1, SIDE, SIDE)
+
+
+def _batches(patches: Sequence[Tensor]) -> Iterator[Sequence[Tensor]]:
+    for start in range(0, len(patches), _BATCH):
+        yield patches[start : start + _BATCH]
+
+
 def _normalise(patches: Sequence[Tensor]) -> Normalised:
+    ink, plain, mass, middle, longest, grow, shear, stroke, lean = _redraw(patches)
+    no_shear = torch.zeros_like(shear)
+    # All four in one batch: for a single digit, the calls take longer than the computation.
+    images, boxed, centred, upright = _place(
+        torch.cat([ink, plain, plain, plain]),
+        torch.cat([mass, middle, mass, mass]),
+        torch.cat([longest + grow, longest, longest, longest]),
+        torch.cat([shear, no_shear, no_shear, shear]),
+    ).chunk(4)
+    return Normalised(images, boxed, centred, upright, stroke, lean)
+
+
+def _redraw(patches: Sequence[Tensor]) -> _Redrawn:
     canvas = torch.stack([_on_canvas(patch) for patch in patches])  # (N, 64, 64)
     inside = canvas > 0.5
     # Signed distance to the edge of the stroke, positive inside, in pixels of the canvas.
@@ -69,19 +114,10 @@ def _normalise(patches: Sequence[Tensor]) -> Normalised:
     grow = torch.minimum(grow, 0.35 * longest)
     ink = (0.5 + (distance + grow.view(-1, 1, 1) / 2) / 1.6).clamp(0, 1)
     plain = (0.5 + distance / 1.6).clamp(0, 1)
-
     middle = torch.stack([boxes[:, 0] + boxes[:, 2], boxes[:, 1] + boxes[:, 3]], 1) / 2
     lean, mass = _moments(ink)
     shear = torch.sign(lean) * (lean.abs() - _MAX_SLANT).clamp(0, 0.6)
-    no_shear = torch.zeros_like(shear)
-    # All four in one batch: for a single digit, the calls take longer than the computation.
-    images, boxed, centred, upright = _place(
-        torch.cat([ink, plain, plain, plain]),
-        torch.cat([mass, middle, mass, mass]),
-        torch.cat([longest + grow, longest, longest, longest]),
-        torch.cat([shear, no_shear, no_shear, shear]),
-    ).chunk(4)
-    return Normalised(images, boxed, centred, upright, stroke * unit, lean)
+    return _Redrawn(ink, plain, mass, middle, longest, grow, shear, stroke * unit, lean)
 
 
 def _on_canvas(patch: Tensor) -> Tensor:

@@ -43,9 +43,10 @@ def flatten(picture: Tensor, corners: Points) -> tuple[Tensor, Points]:
 
 
 def quadrilateral(points: Points) -> Points | None:
-    """Return the corners `(4, 2)` of the quadrilateral that points fill, clockwise from the upper left.
+    """Return the corners `(4, 2)` of a quadrilateral, given its outline, clockwise from the upper left.
 
-    They are the two points farthest apart, and the farthest from their connection on either side.
+    They are the two points farthest apart, and the farthest from their connection on either side; then, as
+    corners may be rounded, the intersections of straight lines through the points between them.
     """
     # Only points that are extreme in some direction can be corners.
     angles = np.arange(0, 2 * np.pi, np.pi / 36)
@@ -60,7 +61,29 @@ def quadrilateral(points: Points) -> Points | None:
     corners = np.stack([first, extremes[off.argmax()], third, extremes[off.argmin()]])
     middle = corners.mean(0)
     corners = corners[np.argsort(np.arctan2(*(corners - middle).T[::-1]))]  # clockwise, as y points down
+    lines = [_fit_side(points, *pair) for pair in zip(corners, np.roll(corners, -1, 0), strict=True)]
+    try:
+        corners = np.array([
+            np.linalg.solve(np.stack([a[:2], b[:2]]), [a[2], b[2]])
+            for a, b in zip(np.roll(lines, 1, 0), lines, strict=True)
+        ])  # fmt: skip
+    except np.linalg.LinAlgError:  # two neighbouring sides are parallel
+        return None
     return np.roll(corners, -int(corners.sum(1).argmin()), 0)
+
+
+def _fit_side(points: Points, start: Points, end: Points) -> Points:
+    """Fit a line a x + b y = c to the points near the middle of a side; return a, b, c."""
+    along = end - start
+    length = max(float(np.linalg.norm(along)), 1e-6)
+    share = (points - start) @ along / length**2
+    off = (points - start) @ np.array([-along[1], along[0]]) / length
+    near = points[(share > 0.15) & (share < 0.85) & (np.abs(off) < 0.05 * length)]
+    middle, across = (start + end) / 2, np.array([-along[1], along[0]]) / length
+    if len(near) >= 8:
+        middle = near.mean(0)
+        across = np.linalg.eigh((near - middle).T @ (near - middle))[1][:, 0]
+    return np.array([*across, across @ middle])
 
 
 def area(corners: Points) -> float:

@@ -18,6 +18,8 @@ Array = NDArray[np.float32]
 Box = tuple[int, int, int, int]
 
 _MAX_PIECES = 40_000  # more than there are digits on a page that a person has written
+_LOWEST = 8  # pixels: what is lower is no digit
+_SAME_ROW = 0.35  # of the lower box's height: what boxes of one row share at least
 
 
 @dataclass(frozen=True)
@@ -174,10 +176,13 @@ def _distance(piece: _Piece, group: list[_Piece], box: NDArray[np.float64], tall
     together_width = max(box[2], x1) - min(box[0], x0)
     shared = min(box[2], x1) - max(box[0], x0)
     within = x0 >= box[0] - 2 and x1 <= box[2] + 2 and y0 >= box[1] - 2 and y1 <= box[3] + 2
-    if together_height > 1.35 * max(tall, own_height) or together_width > 1.25 * max(tall, own_height):
-        return never
     both_tall = height > 0.7 * tall and own_height > 0.7 * tall
     if both_tall and shared < 0.6 * min(width, box[2] - box[0]):
+        return never
+    # The bar of a 5 may reach far to the right of its body.
+    is_bar = shared > 0.35 * min(width, box[2] - box[0]) and y1 < (box[1] + box[3]) / 2
+    widest = (1.5 if is_bar else 1.25) * max(tall, own_height)
+    if together_height > 1.35 * max(tall, own_height) or together_width > widest:
         return never
     stroke = max(piece.stroke, group[0].stroke)
     gap = min(_gap(piece.points, other.points) for other in group)
@@ -242,7 +247,7 @@ def crop(ink: Array, x0: int, y0: int) -> Segment:
 def _may_be_digit(segment: Segment, tall: float) -> bool:
     """Return whether a segment is neither a speck nor a dash, a line or a frame."""
     height, width = segment.height, segment.width
-    speck = height < 0.38 * tall
+    speck = height < max(0.38 * tall, _LOWEST)
     dash = width > 2.2 * height and height < 0.5 * tall
     line = max(height, width) > 12 * min(height, width) and max(height, width) > 1.9 * tall
     frame = height > 3.2 * tall or width > 9 * max(tall, height)
@@ -268,28 +273,25 @@ def number_rows(boxes: NDArray[np.float64]) -> list[int]:
     neighbour's height.
     """
     rows: list[list[int]] = []
+    last = np.zeros((len(boxes), 2), np.int64)  # the last two boxes of each row
+    heights = boxes[:, 3] - boxes[:, 1]
     for index in np.argsort(boxes[:, 0], kind="stable").tolist():
-        best, chosen = 0.35, None
-        for row in rows:
-            share = max(_shared_height(boxes[index], boxes[neighbour]) for neighbour in row[-2:])
-            if share > best:
-                best, chosen = share, row
-        if chosen is None:
-            rows.append([index])
+        near = last[: len(rows)]
+        shared = np.minimum(boxes[near, 3], boxes[index, 3]) - np.maximum(boxes[near, 1], boxes[index, 1])
+        shares = (shared / np.minimum(heights[near], heights[index]).clip(1)).max(1)
+        chosen = int(shares.argmax()) if len(rows) else 0
+        if len(rows) and shares[chosen] > _SAME_ROW:
+            rows[chosen].append(index)
+            last[chosen] = last[chosen, 1], index
         else:
-            chosen.append(index)
+            last[len(rows)] = index
+            rows.append([index])
     rows.sort(key=lambda row: float(boxes[row, 1::2].mean()))
     numbers = [0] * len(boxes)
     for number, row in enumerate(rows):
         for index in row:
             numbers[index] = number
     return numbers
-
-
-def _shared_height(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Return the vertical overlap of two boxes as a share of the lower one's height; may be negative."""
-    shared = min(a[3], b[3]) - max(a[1], b[1])
-    return float(shared / max(min(a[3] - a[1], b[3] - b[1]), 1))
 
 
 def find_cuts(segment: Segment) -> list[tuple[Segment, Segment]]:

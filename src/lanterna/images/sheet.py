@@ -20,7 +20,8 @@ _TILE = 12  # pixels
 _EDGE = 0.22  # difference of log brightness between neighbouring tiles
 _OTHER_COLOUR = 0.09  # difference of the shares of red, green and blue
 _DARKEST_SHADOW = 0.3  # of the light on the rest of the sheet
-_SMALL_SHEET = (0.02, 0.45)  # of the picture's area
+_SHEET = (0.02, 0.85)  # of the picture's area
+_INNER = 0.985  # of its sides: its edge would be a stroke
 _STRAIGHT = 0.93  # of the area of its quadrilateral: what a sheet fills at least
 _BRIGHTER = 0.08  # than the table around it
 
@@ -67,8 +68,8 @@ def sheet_mask(paper: Tensor) -> Tensor:
     return mask
 
 
-def find_small_sheet(picture: Tensor) -> Points | None:
-    """Return the corners `(4, 2)` of a sheet of paper that covers less than half of a picture `(3, H, W)`.
+def find_sheet(picture: Tensor) -> Points | None:
+    """Return the corners `(4, 2)` of a sheet of paper that lies within a picture `(3, H, W)`.
 
     They are in pixels, clockwise from the upper left. A sheet is brighter than the table, has four straight
     edges and does not reach the border of the picture.
@@ -81,7 +82,7 @@ def find_small_sheet(picture: Tensor) -> Points | None:
     height, width = plane.shape
     best = 0.0
     chosen: Points | None = None
-    for level in np.quantile(plane, (0.55, 0.7, 0.8, 0.88, 0.94)):
+    for level in np.quantile(plane, (0.2, 0.35, 0.45, 0.55, 0.7, 0.8, 0.88, 0.94)):
         # An opening removes the bright grains of the table that touch the sheet.
         bright = torch.from_numpy(plane > level)[None, None].float()
         opened = F.max_pool2d(-F.max_pool2d(-bright, 7, 1, 3), 7, 1, 3)
@@ -90,16 +91,17 @@ def find_small_sheet(picture: Tensor) -> Points | None:
             x0, y0, x1, y1 = found.boxes[label]
             share = found.areas[label] / plane.size
             inside_picture = x0 > 0 and y0 > 0 and x1 < width and y1 < height
-            if not (_SMALL_SHEET[0] < share < _SMALL_SHEET[1] and inside_picture):
+            if not (_SHEET[0] < share < _SHEET[1] and inside_picture):
                 continue
             own = found.labels == label + 1
-            ys, xs = np.nonzero(own)
+            outside = torch.from_numpy(~own)[None, None].float()
+            ys, xs = np.nonzero(own & (F.max_pool2d(outside, 3, 1, 1)[0, 0].numpy() > 0))
             corners = quadrilateral(np.stack([xs + 0.5, ys + 0.5], 1))
             if corners is None:
                 continue
             fill = found.areas[label] / max(area(corners), 1.0)
             ring = F.max_pool2d(torch.from_numpy(own)[None, None].float(), 7, 1, 3)[0, 0].numpy() > 0
-            rim = F.max_pool2d(torch.from_numpy(~own)[None, None].float(), 7, 1, 3)[0, 0].numpy() > 0
+            rim = F.max_pool2d(outside, 7, 1, 3)[0, 0].numpy() > 0
             # Within a sheet in uneven light, the brighter part has no edge.
             contrast = float(np.median(plane[own & rim]) - np.quantile(plane[ring & ~own], 0.8))
             if _STRAIGHT < fill < 1.1 and contrast > _BRIGHTER and contrast * fill > best:
@@ -107,7 +109,8 @@ def find_small_sheet(picture: Tensor) -> Points | None:
     if chosen is None:
         return None
     middle = chosen.mean(0)
-    inner: Points = (middle + (chosen - middle) * 0.98) * step  # the blur moved its edges outwards
+    narrow = np.linalg.norm(chosen - np.roll(chosen, 1, 0), axis=1).min()
+    inner: Points = (middle + (chosen - middle) * (_INNER - 2 / narrow)) * step  # 1 pixel less on every side
     return inner
 
 

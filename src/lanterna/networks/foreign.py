@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import torch
 from torch import nn
 from torch.random import fork_rng
 
-from lanterna.errors import LanternaError, MissingError, UsageError
+from lanterna.errors import LanternaError, MissingError, UsageError, describe
 from lanterna.networks.classes import imagenet_classes, numbered_classes
 from lanterna.networks.network import InputSpec
 from lanterna.networks.random_weights import RandomWeights
@@ -43,7 +44,7 @@ def open_foreign(name: str, seed: int = 0) -> ForeignNetwork:
     Errors: `UsageError` in one line if there is no such module or function, if the function needs arguments,
     fails or does not return an `nn.Module`, or if the network does not accept a picture.
     """
-    with fork_rng(devices=[]):
+    with fork_rng(devices=[]), _foreign_code(f"the network of {name} cannot be used"):
         torch.manual_seed(seed)
         return _open(name)
 
@@ -138,16 +139,16 @@ def _foreign_code(failure: str) -> Iterator[None]:
     folder = str(Path.cwd())
     sys.path.insert(0, folder)
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # those of torch are for programmers
             yield
-    except LanternaError:
+    except (LanternaError, KeyboardInterrupt, GeneratorExit):
         raise
-    except (Exception, SystemExit) as error:
-        lines = str(error).strip().splitlines()
-        reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-        raise UsageError(f"{failure} ({reason})") from error
+    except BaseException as error:
+        raise UsageError(f"{failure} ({describe(error)})") from error
     finally:
-        sys.path.remove(folder)
+        with contextlib.suppress(ValueError):  # that code may have changed the list
+            sys.path.remove(folder)
 
 
 def _input_specs(network: nn.Module, function: Callable[[], object]) -> Iterator[InputSpec]:

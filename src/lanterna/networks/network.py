@@ -62,16 +62,21 @@ class Network(nn.Module):
     def run(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yield each layer's name and output, in order. Layers are computed lazily."""
         x = self.preprocess(images)
-        for name, layer in self.layers.items():
-            x = layer(x)
+        for name in self.layers:
+            x = self.layer_output(name, x)
             yield name, x
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the last layer's output."""
         x = self.preprocess(images)
-        for layer in self.layers.values():
-            x = layer(x)
+        for name in self.layers:
+            x = self.layer_output(name, x)
         return x
+
+    def layer_output(self, name: str, x: Tensor) -> Tensor:
+        """Return the output of one layer, given its input."""
+        output: Tensor = self.layers[name](x)
+        return output
 
     def layer(self, name: str) -> nn.Module:
         """Return a layer by its name. Errors: `UsageError` with the names of all layers."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, fx, nn
 
+from lanterna.errors import blame_network
 from lanterna.networks.network import InputSpec, Network
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ class ForeignNetwork(Network):
         self.note = note
         """Caveats: whether the weights are trained, and how the layers were found."""
 
+    def layer_output(self, name: str, x: Tensor) -> Tensor:
+        """Return the output of one layer, given its input; an error says that the network failed."""
+        with blame_network(self.name, name):
+            return super().layer_output(name, x)
+
 
 class UntracedNetwork(ForeignNetwork):
     """A network that is no chain of layers, so its modules' outputs are recorded while it runs.
@@ -59,14 +65,16 @@ class UntracedNetwork(ForeignNetwork):
 
     def run(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yield each layer's name and output, in the order of computation."""
-        outputs, result = _record_outputs(self.module, self.preprocess(images))
+        with blame_network(self.name):
+            outputs, result = _record_outputs(self.module, self.preprocess(images))
         for name, (_, output) in outputs.items():
             yield name, output
         yield RESULT, result
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the network's output."""
-        result: Tensor = self.module(self.preprocess(images))
+        with blame_network(self.name):
+            result: Tensor = self.module(self.preprocess(images))
         return result
 
 

@@ -61,10 +61,10 @@ def links(
         index = names.index(layer)
         if index:
             x = next(output for name, output in network.run(x) if name == names[index - 1])
-        later = [network.layers[name] for name in names[index + 1 :]]
+        later = names[index + 1 :]
         layer_input = x if index else network.preprocess(x)
         other = None if against is None else checked(network, against)
-        gradients = _gradients(network.layers[layer](layer_input), later, chosen, other)
+        gradients = _gradients(network, network.layer_output(layer, layer_input), later, chosen, other)
     return links_between(network, layer, x, gradients, maps)
 
 
@@ -102,13 +102,15 @@ def _check_chain(network: Network) -> None:
         raise UsageError(f"{network.name} is no chain of layers, so there are no links between its layers")
 
 
-def _gradients(y: Tensor, later: Sequence[nn.Module], chosen: Sequence[int], against: int | None) -> Tensor:
+def _gradients(
+    network: Network, y: Tensor, later: Sequence[str], chosen: Sequence[int], against: int | None
+) -> Tensor:
     """Return the gradient of each answer with respect to a layer's output, `(A, C, …)`, in one pass."""
     with torch.enable_grad():
         copies = y.expand(len(chosen), *y.shape[1:]).clone().requires_grad_()
         logits = copies
         for layer in later:
-            logits = layer(logits)  # finally (A, classes)
+            logits = network.layer_output(layer, logits)  # finally (A, classes)
         value = logits[torch.arange(len(chosen)), torch.tensor(chosen)].sum()
         if against is not None:
             value = value - logits[:, against].sum()

@@ -71,8 +71,8 @@ def forward_pass(network: Network, images: Tensor, chosen: Sequence[int]) -> For
             outputs[unique_name(RESULT, outputs)] = result
         else:
             result = network.preprocess(images)
-            for layer, module in network.layers.items():
-                result = outputs[layer] = module(result)
+            for layer in network.layers:
+                result = outputs[layer] = network.layer_output(layer, result)
     finally:
         for hook in hooks:
             hook.remove()

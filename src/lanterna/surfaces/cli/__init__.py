@@ -101,6 +101,7 @@ def _prepare() -> None:
         import warnings
 
         warnings.simplefilter("ignore")  # those of torch are for programmers
+        os.environ["PYTHONWARNINGS"] = "ignore"  # in the processes that this one starts
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # it was closed; reopened in order, each gets its own number back
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115

@@ -23,7 +23,7 @@ from cyclopts import (
 from cyclopts.config import Env
 
 from lanterna import __version__
-from lanterna.errors import LanternaError, UsageError, describe_invalid, one_line
+from lanterna.errors import LanternaError, UsageError, describe_invalid, explain_blamed_networks, one_line
 from lanterna.renamed import current_name
 from lanterna.surfaces.cli import BUILT, MODULES, VERBS, settings_file, verbs
 
@@ -46,7 +46,8 @@ def run(tokens: Sequence[str]) -> int:
         app = make_app()
         masked = [_DASH if token == "-" else token for token in tokens]
         command, bound, _ = app.parse_args(masked, print_error=False, exit_on_error=False)
-        code = command(*map(_unmask, bound.args), **{k: _unmask(v) for k, v in bound.kwargs.items()})
+        with explain_blamed_networks():
+            code = command(*map(_unmask, bound.args), **{k: _unmask(v) for k, v in bound.kwargs.items()})
         return code if isinstance(code, int) else 0
     except LanternaError as error:
         if os.environ.get("LANTERNA_DEBUG") and error.__cause__:

@@ -19,7 +19,7 @@ from IPython.display import DisplayHandle, display
 from PIL import Image
 from torch import Tensor
 
-from lanterna.errors import LanternaError, UsageError
+from lanterna.errors import LanternaError, UsageError, explain_blamed_networks
 from lanterna.files import refuse_to_overwrite, working_folder
 from lanterna.images import open_picture
 from lanterna.images.drawing import as_image
@@ -150,10 +150,11 @@ class RunWidget(anywidget.AnyWidget):
     def _run(self) -> None:
         try:
             try:
-                self._watch()
-                if self._last is not None:
-                    settings = self._job.settings if self._job else None
-                    self._results = list(self._work.results(self._last, settings))
+                with explain_blamed_networks():
+                    self._watch()
+                    if self._last is not None:
+                        settings = self._job.settings if self._job else None
+                        self._results = list(self._work.results(self._last, settings))
             finally:
                 self._work.frames.close()  # releases its resources
                 if self._last is not None:
@@ -274,7 +275,8 @@ def make(
         technique, checked, files, device=device, checkpoint=checkpoint, force=True,
         film=folder / "film.webp", title=title, fetch_item=fetch_missing, open_pictures=opened,
     )  # fmt: skip
-    work = begin(job)
+    with explain_blamed_networks():
+        work = begin(job)
     _ = job.input_notes  # hash the files now: they may have changed when the picture is saved
     return RunWidget(work, f"{technique.title} {title}".rstrip(), job)
 

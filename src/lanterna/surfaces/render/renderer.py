@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from lanterna.devices import choose_device
-from lanterna.errors import LanternaError, display_names, one_line
+from lanterna.errors import LanternaError, display_names, explain_blamed_networks, one_line
 from lanterna.files import working_folder
 from lanterna.images.drawing import as_png
 from lanterna.images.film_reading import FilmReader
@@ -45,7 +45,7 @@ class Renderer:
         """Render a task. Errors are returned, never raised."""
         begun = time.perf_counter()
         try:
-            with display_names(self._names):
+            with display_names(self._names), explain_blamed_networks():
                 files = self._render_chunk(task) if self.config.chunks else [self._render_picture(task)]
         except LanternaError as error:
             return Failed(task.number, one_line(str(error)), final=True)

@@ -20,7 +20,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lanterna.errors import LanternaError, UsageError, display_names
+from lanterna.errors import LanternaError, UsageError, display_names, explain_blamed_networks
 from lanterna.surfaces.studio.history import History
 from lanterna.surfaces.studio.pictures import describe_recipe, write_jpeg
 
@@ -114,7 +114,7 @@ class _Run:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.history = History(self.folder)
-            with display_names(self.names):
+            with display_names(self.names), explain_blamed_networks():
                 end, results = self._run()
             self._send(end=end, results=results)
         except LanternaError as error:

@@ -104,15 +104,9 @@ DREAM = Technique(
     check=_guided, estimate=_estimate, describe=_describe, resumes="optional",
     manual="""Turn a picture into what a network sees in it (DeepDream).
 
-<<<<<<< HEAD
     `lanterna dream cat.jpg --preset creatures`, `--layer block9:31,40`, `--class goldfish`, `--guide
     flowers.jpg`, `--sheet layers`. `--film zoom.webp` zooms endlessly into the picture; a film instead of a
     picture is dreamed frame by frame.
-=======
-    `lanterna dream cat.jpg --preset fur`, `--layer block9:31,40`, `--class goldfish`, `--guide flowers.jpg`,
-    `--sheet layers`. `--film zoom.webp` zooms endlessly into the picture; a film instead of a picture is
-    dreamed frame by frame.
->>>>>>> dreams
 
     A layer is LAYER[:CHANNELS][*WEIGHT], with channels such as 31,40 or strongest4, weakest4, average4.
     Ctrl-C saves the picture so far. Without -o it is written to dream.png.

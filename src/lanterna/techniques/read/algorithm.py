@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, overload
 
@@ -26,18 +27,19 @@ from lanterna.images.digits import mnist
 from lanterna.images.ink import WORKING_SIZE, Page, find_drawing, find_ink
 from lanterna.images.normalise import Normalised, normalise
 from lanterna.images.pictures import select_page
-from lanterna.images.sheet import find_small_sheet
+from lanterna.images.sheet import find_sheet
 from lanterna.networks.digits import CLASSES, SIDE
 from lanterna.techniques.read.layout import UNREAD, Item, arrange, number_words
 from lanterna.techniques.read.refinement import (
     UPRIGHT,
+    ReadSegments,
+    SegmentReader,
     digit_probability,
-    patches,
     refine_segments,
+    squeezed_patches,
     upright_scores,
 )
 from lanterna.techniques.read.scorer import Scorer, scorer_for
-from lanterna.techniques.read.symbols import read_symbols
 from lanterna.techniques.technique import Settings
 from lanterna.techniques.train.technique import open_or_train
 
@@ -52,7 +54,8 @@ if TYPE_CHECKING:
 _ORIENTATION = 274  # the EXIF tag
 _DOUBTFUL = 0.6
 
-_GOOD = 0.75  # the mean score of digits: below it a small sheet is looked for, above it a page is turned
+_GOOD = 0.75  # the mean score of digits: below it a sheet is looked for, above it a page is turned
+_LIKELY = 0.5  # the mean score on a sheet: the grain of an empty one scores less
 _CLEARLY = 0.08  # how much better the mean score of another way must be
 _MANY_POINTS = 12
 _SIGN, _SURE_SIGN = 0.8, 0.95  # the probability of a sign that is read, and of one that may be a digit
@@ -151,8 +154,7 @@ class ReadPage(Sequence[Reading]):
     notes: tuple[str, ...]
     page: Page
     segments: tuple[Segment, ...]
-    normalised: Normalised
-    size: tuple[int, int] = field(default=(0, 0))
+    size: tuple[int, int] = (0, 0)
 
     @overload
     def __getitem__(self, index: int) -> Reading: ...
@@ -164,6 +166,11 @@ class ReadPage(Sequence[Reading]):
 
     def __len__(self) -> int:
         return len(self.readings)
+
+    @cached_property
+    def normalised(self) -> Normalised:
+        """The digits' normalisation, step by step."""
+        return normalise(squeezed_patches(self.segments))
 
     @property
     def rows(self) -> list[list[Reading]]:
@@ -197,16 +204,16 @@ def read(
     pad = settings.surface == "pad"
     page = find_drawing(picture, size) if pad else _upright_page(picture, size, scorer)
     max_aspect = (_MAX_ASPECT_ON_PAD if pad else _MAX_ASPECT) if settings.cut else math.inf
-    segments = refine_segments(page.segments.digits, scorer, max_aspect)
-    normalised = normalise(patches(segments))
-    scores = scorer(normalised.images)
-    best = scores.probabilities.max(1)
-    texts, digit_share = _texts(segments, normalised.images, best.indices, pad=pad)
-    trust = best.values * scores.similarity * digit_share
+    reader = SegmentReader(scorer)
+    segments = refine_segments(page.segments.digits, reader, max_aspect)
+    seen = reader(segments)
+    best = seen.probabilities.argmax(1).tolist()
+    texts = list(map(str, best)) if pad else _texts(segments, seen, reader)
+    trust = seen.probabilities.amax(1) * seen.similarity if pad else seen.trust
     items = [
         Item(*segment.box, text, n) for n, (segment, text) in enumerate(zip(segments, texts, strict=True))
     ]
-    marks = [] if pad else _marks(page.segments.marks, segments)
+    marks = [] if pad else _marks(page.segments.marks, segments, reader)
     lines = arrange([*items, *marks], find_tables(page.lines, (page.ink.shape[0], page.ink.shape[1])))
     places = [
         (item, row, column)
@@ -223,16 +230,16 @@ def read(
     )
     certainty = torch.tensor([segment.certainty for segment in segments])
     confidence = trust * page_probability * certainty
-    neighbours = _neighbours(scorer, scores.features[order], settings.nearest)
+    neighbours = _neighbours(scorer, seen.features[order], settings.nearest)
     readings = tuple(
         Reading(
-            digit=int(best.indices[n]),
-            probabilities=tuple(scores.probabilities[n].tolist()),
+            digit=best[n],
+            probabilities=tuple(seen.probabilities[n].tolist()),
             confidence=float(confidence[n]),
             box=_clip(page.place(segments[n]), size),
             row=row,
             column=column,
-            image=normalised.images[n],
+            image=seen.images[n],
             note=segments[n].note,
             neighbours=neighbours[place],
         )
@@ -256,22 +263,21 @@ def read(
         tuple(_notes(page, readings, signs, left_out, (settings.page, count))),
         page,
         tuple(segments[n] for n in order),
-        Normalised(*(column[order] for column in normalised)),
         size,
     )
 
 
 def _upright_page(picture: Tensor, size: tuple[int, int], scorer: Scorer) -> Page:
-    """Find the ink of a page; if it shows no upright digits, look for a small sheet, and turn the page."""
+    """Find the ink of a page; if it shows no upright digits, look for a sheet, and turn the page."""
     page = find_ink(picture, size)
     scores = upright_scores(page.segments.digits, scorer)
     if scores[0] > UPRIGHT:
         return page
-    corners = find_small_sheet(picture) if max(scores) < _GOOD else None
+    corners = find_sheet(picture) if max(scores) < _GOOD else None
     if corners is not None:
         sheet = find_ink(picture, size, corners=corners)
         scores_of_sheet = upright_scores(sheet.segments.digits, scorer)
-        if max(scores_of_sheet) > max(scores) + _CLEARLY:
+        if max(scores_of_sheet) > max(max(scores) + _CLEARLY, _LIKELY):
             page, scores = sheet, scores_of_sheet
     turns = scores.index(max(scores))
     if scores[turns] > max(scores[0] + _CLEARLY, _GOOD):
@@ -279,46 +285,38 @@ def _upright_page(picture: Tensor, size: tuple[int, int], scorer: Scorer) -> Pag
     return page
 
 
-def _texts(
-    segments: Sequence[Segment], images: Tensor, digits: Tensor, *, pad: bool
-) -> tuple[list[str], Tensor]:
-    """Return what each segment is read as, a digit, a sign or `[?]`, and the probability that it is a digit.
+def _texts(segments: Sequence[Segment], seen: ReadSegments, reader: SegmentReader) -> list[str]:
+    """Return what each segment on a page is read as: a digit, a sign or `[?]`.
 
-    Whatever is drawn on a pad is taken for a digit, as an unfinished one looks like none.
+    Whatever is drawn on a pad is taken for a digit instead, as an unfinished one looks like none.
     """
-    texts = [str(digit) for digit in digits.tolist()]
-    if pad or not segments:
-        return texts, torch.ones(len(segments))
-    symbols = read_symbols(images)
-    typical = statistics.median(segment.height for segment in segments)
-    names, shares = _signs(segments)
-    for n, (segment, name, share) in enumerate(zip(segments, names, shares, strict=True)):
-        # A 1 may be bent, but then it is no taller than other digits.
-        tall_bracket = name in "()" and share > _SIGN and segment.height > 1.08 * typical
-        sign = share > _SURE_SIGN and float(symbols.digit[n]) < 0.5
-        if symbols.excluded[n] or sign or tall_bracket:
+    texts = list(map(str, seen.probabilities.argmax(1).tolist()))
+    typical = statistics.median([segment.height for segment in segments] or [0])
+    # A 1 may be bent like a bracket, but then it is no taller than other digits.
+    tall = [segment.height > 1.08 * typical for segment in segments]
+    unlike = seen.excluded | (seen.digit < 0.5)
+    candidates = [n for n in range(len(segments)) if tall[n] or unlike[n]]
+    read = reader([segments[n] for n in candidates], squeeze=False)
+    for n, name, share in zip(candidates, read.names, read.sign.tolist(), strict=True):
+        tall_bracket = tall[n] and name in "()" and share > _SIGN
+        sign = share > _SURE_SIGN and float(seen.digit[n]) < 0.5
+        if seen.excluded[n] or sign or tall_bracket:
             texts[n] = name if share > _SIGN else UNREAD
-    return texts, symbols.digit
+    return texts
 
 
-def _signs(segments: Sequence[Segment]) -> tuple[Sequence[str], list[float]]:
-    """Return which sign each segment most resembles, and the probability that it is that sign.
-
-    They are not squeezed, as digits are: an equals sign is wide.
-    """
-    symbols = read_symbols(normalise([torch.from_numpy(segment.ink) for segment in segments]).images)
-    return symbols.names, symbols.sign.tolist()
-
-
-def _marks(marks: Sequence[Segment], segments: Sequence[Segment]) -> list[Item]:
+def _marks(marks: Sequence[Segment], segments: Sequence[Segment], reader: SegmentReader) -> list[Item]:
     """Return the page's small marks; larger ones may be signs, points and dashes depend on their place."""
     typical = statistics.median(segment.height for segment in segments) if segments else 0.0
     small = [mark for mark in marks if max(mark.width, mark.height) < 0.3 * typical]
     if len(small) > max(_MANY_POINTS, len(segments)):  # the dots of dotted paper, or specks
         marks = [mark for mark in marks if max(mark.width, mark.height) >= 0.3 * typical]
     larger = [mark for mark in marks if max(mark.width, mark.height) > 0.4 * typical]
+    read = reader(larger, squeeze=False)
     texts = {
-        id(mark): name for mark, name, share in zip(larger, *_signs(larger), strict=True) if share > _SIGN
+        id(mark): name
+        for mark, name, share in zip(larger, read.names, read.sign.tolist(), strict=True)
+        if share > _SIGN
     }
     return [Item(*mark.box, "=" if _is_equals(mark) else texts.get(id(mark), "")) for mark in marks]
 
@@ -393,7 +391,7 @@ def _notes(
         way = {1: "left", 2: "upside down", 3: "right"}[page.quarter_turns]
         notes.append(f"the page was turned {way} to read it")
     if page.cut_out:
-        notes.append("a small sheet was found in the picture: only what is on it was read")
+        notes.append("a sheet was found in the picture: only what is on it was read")
     if not readings:
         notes.append("no digits were found on this page")
     doubtful = sum(reading.doubtful for reading in readings)

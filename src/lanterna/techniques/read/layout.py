@@ -24,6 +24,7 @@ UNREAD = "[?]"
 
 # In digit heights:
 _SPACE, _COLUMN = 0.75, 2.4  # the gaps between words, and between columns
+_AROUND = 3.0  # the reach within which digits are of one size
 _NEAR = 1.3  # the gap between a sign and the digits that it belongs to
 _POINT, _DASH = 0.33, 0.3  # the size of a point, and the height of a dash
 _WIDER = 2.0  # a space is wider than the typical gap, however widely a hand writes
@@ -221,13 +222,17 @@ def _interpret(digits: list[Item], marks: list[Item]) -> list[Item]:
 
 def _slashes(digits: list[Item]) -> list[Item]:
     """Replace ones that lean and are longer than the digits around them by slashes."""
-    typical = float(np.median([digit.high for digit in digits if digit.text != "1"] or [np.inf]))
-    return [
-        digit._replace(text="/")
-        if digit.text == "1" and digit.high > 1.17 * typical and digit.wide > 0.3 * digit.high
-        else digit
-        for digit in digits
-    ]
+
+    def is_slash(one: Item) -> bool:
+        near = [
+            digit.high
+            for digit in digits
+            if digit.text != "1" and max(digit.x0 - one.x1, one.x0 - digit.x1) < _AROUND * one.high
+        ]
+        leans = one.text == "1" and one.wide > 0.3 * one.high
+        return leans and bool(near) and one.high > 1.17 * float(np.median(near))
+
+    return [digit._replace(text="/") if is_slash(digit) else digit for digit in digits]
 
 
 def _above(a: Item, b: Item) -> bool:
