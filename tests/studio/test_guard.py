@@ -32,6 +32,7 @@ from starlette.routing import Route
 
 from browsing import TIMEOUT_MS
 from lanterna.surfaces.cli import main
+from lanterna.surfaces.studio.access import Access
 from lanterna.surfaces.studio.connections import Connection
 from lanterna.surfaces.studio.guard import Guard
 from lanterna.surfaces.studio.routes import error_handlers
@@ -386,7 +387,7 @@ def guarded_echo(seconds: float, **options: Any) -> Guard:
         routes=[Route("/", echo, methods=["GET", "POST"])],
         exception_handlers={HTTPException: error_handlers.http_error},
     )
-    return Guard(app, port=8765, token="secret", bodies={"": (100, seconds)}, **options)
+    return Guard(app, port=8765, access=Access(token=TOKEN), bodies={"": (100, seconds)}, **options)
 
 
 def response_to(
