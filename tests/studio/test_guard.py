@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 JSON = {"Content-Type": "application/json"}
+TOKEN = "the-token-of-these-tests"
 
 
 @pytest.fixture(scope="module")
@@ -394,7 +395,7 @@ def response_to(
     guard: Guard, pieces: list[tuple[float, bytes]], method: str = "POST", **headers: str
 ) -> tuple[int, bytes]:
     """Return the response to a body that arrives in pieces, each after the given seconds."""
-    all_headers = {"host": "127.0.0.1:8765", "authorization": "Bearer secret", **headers}
+    all_headers = {"host": "127.0.0.1:8765", "authorization": f"Bearer {TOKEN}", **headers}
     scope = {
         "type": "http", "method": method, "path": "/", "query_string": b"", "root_path": "",
         "headers": [(name.encode(), value.encode()) for name, value in all_headers.items()],

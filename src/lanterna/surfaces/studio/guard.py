@@ -7,8 +7,8 @@ session: programs and the pages of allowed sites send the token, the user's own 
 
 A session is a cookie at a secret path. Browsers send a cookie to every server of a host, whatever its port,
 and another server on this machine may belong to somebody else. So the cookie is bound to a path that only
-the browser knows: it is worthless at any other path, and as a token. Both stay valid when the studio is started again
-(`access.py`), unless it is open to other machines.
+the browser knows: it is worthless at any other path, and as a token. Token and session stay valid when the
+studio is started again (`access.py`), unless it is open to other machines.
 """
 
 from __future__ import annotations
@@ -201,9 +201,8 @@ class Guard:
                 send, 401, "the token is wrong: open the link that the studio's terminal shows"
             )
         path = f"{self.session_path}/"
-        cookie = (
-            f"{_COOKIE}={self.access.cookie}; Path={path}; Max-Age={_COOKIE_SECONDS}; HttpOnly; SameSite=Strict"
-        )
+        cookie = f"{_COOKIE}={self.access.cookie}; Path={path}; Max-Age={_COOKIE_SECONDS}"
+        cookie += "; HttpOnly; SameSite=Strict"
         headers = [
             (b"location", path.encode()),
             (b"set-cookie", cookie.encode()),

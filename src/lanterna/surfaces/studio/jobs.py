@@ -201,7 +201,9 @@ class Queue:
         if "end" in message:
             self._handle_end(job_id, message)
         elif "refused" in message:
-            self.store.change_job(job_id, settings=message["settings"], error=without_folders(message["refused"]))
+            self.store.change_job(
+                job_id, settings=message["settings"], error=without_folders(message["refused"])
+            )
         elif "history" in message:
             self.store.change_job(job_id, history=message["history"])
         elif "rewound" in message:

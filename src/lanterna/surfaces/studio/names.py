@@ -42,7 +42,9 @@ def without_folders(message: str) -> str:
     """Replace the paths in a message by their names: the page has no folders, and others may see it."""
     folders = [studio_folder(), networks_folder(), shelf_folder(), features_folder()]
     folders += [Path.home(), Path(tempfile.gettempdir())]
-    for folder in sorted({*folders, *(each.resolve() for each in folders)}, key=lambda each: -len(each.parts)):
+    for folder in sorted(
+        {*folders, *(each.resolve() for each in folders)}, key=lambda each: -len(each.parts)
+    ):
         if len(folder.parts) > 1:  # not the root
             path = rf"{re.escape(str(folder))}(?:[/\\][^\s'\"`:;,]*)?"
             message = re.sub(path, lambda found: Path(found[0]).name, message)

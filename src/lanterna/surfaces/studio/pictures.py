@@ -77,8 +77,7 @@ def _is_transparent(file: Image.Image) -> bool:
         return False
     small = file.copy()
     small.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE))
-    low, _ = small.convert("RGBA").getchannel("A").getextrema()
-    return bool(low < 255)
+    return any(small.convert("RGBA").getchannel("A").histogram()[:255])
 
 
 def write_jpeg(picture: Tensor, target: Path, side: int) -> None:

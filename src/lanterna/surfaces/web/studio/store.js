@@ -27,11 +27,13 @@ export const networks = signal([]);
 /** @type {Signal<ShelfItem[]>} */
 export const shelf = signal([]); // every item, fetched or not
 export const connected = signal(true);
-export const refused = signal(""); // what to do if the server no longer knows this page
 export const changed = signal(0); // counts the changes to the gallery
 /** @type {Signal<Notice[]>} */
 export const notices = signal([]);
 export const announcement = signal(""); // read out by a screen reader
+export const subject = signal(""); // what the room shows, for the title; "" for the room's own name
+/** @type {Signal<Job | null>} */
+export const ended = signal(null); // the job that has ended last
 
 export const active = computed(() =>
   jobs.value.filter((job) => ["queued", "running", "paused"].includes(job.state)),
@@ -141,7 +143,7 @@ function announce(job) {
     paused: "is paused",
   }[job.state];
   if (event) announcement.value = `${name} ${event}.`;
-  if (job.state === "failed") notify(`${name} failed. ${job.error ?? ""}`);
+  if (hasEnded(job)) ended.value = job;
 }
 
 /** Show a notice at the bottom for some seconds, with an optional action.

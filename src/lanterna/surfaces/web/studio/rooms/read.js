@@ -4,8 +4,9 @@ import { messageOf } from "lanterna/words.js";
 import { contextOf } from "lanterna/canvas.js";
 import { makePad } from "lanterna/pad.js";
 import { file, read, readSteps, upload, url } from "../api.js";
+import { useRoomDrop } from "../drop.js";
 import { html, useEffect, useRef, useState } from "../html.js";
-import { Picker, uploadPicture, useDropped } from "../pictures.js";
+import { Picker, uploadPicture } from "../pictures.js";
 import { attempt, go, setQuery, networks, route, announcement } from "../store.js";
 
 /** @import { Child, Ref, State } from "preact" */
@@ -120,7 +121,10 @@ export default function Read() {
       host.current?.replaceChildren();
     };
   }, [page, camera]);
-  useDropped((id) => setQuery({ "in.picture": id, from: null }), true);
+  useRoomDrop(([id]) => {
+    setPicking(false);
+    setQuery({ "in.picture": id, from: null });
+  });
   useEffect(() => {
     if (!page) return;
     setAnswer(null);
