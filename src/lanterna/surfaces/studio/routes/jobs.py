@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, Response
 from lanterna.errors import UsageError
 from lanterna.surfaces.studio import history
 from lanterna.surfaces.studio.jobs import FINISHED
-from lanterna.surfaces.studio.messages import Error, Input, Job, JobChange, NewJob, StepNumbers, Techniques
+from lanterna.surfaces.studio.messages import Input, Job, JobChange, NewJob, StepNumbers, Techniques
 from lanterna.surfaces.studio.names import automatic_title
 from lanterna.surfaces.studio.routes.requests import (
     NO_STORE,
@@ -71,13 +71,9 @@ async def add_job(request: Request) -> Response:
 
 
 async def check_job(request: Request) -> Response:
-    """Return why a new job would be refused, or an empty text; nothing is added."""
-    body = await parsed_body(request, NewJob)
-    try:
-        await _validated(studio_of(request), body)
-    except UsageError as error:
-        return ApiResponse({"error": str(error)})
-    return ApiResponse({"error": ""})
+    """Check whether a new job would be accepted, without adding it."""
+    await _validated(studio_of(request), await parsed_body(request, NewJob))
+    return Response(status_code=204)
 
 
 async def _validated(studio: Studio, body: NewJob) -> dict[str, Any]:
@@ -284,7 +280,7 @@ ROUTES = [
     ApiRoute("/api/techniques", techniques, answer=Techniques),
     ApiRoute("/api/jobs", jobs, answer=list[Job]),
     ApiRoute("/api/jobs", add_job, "POST", body=NewJob, answer=Job, status=201),
-    ApiRoute("/api/jobs/check", check_job, "POST", body=NewJob, answer=Error),
+    ApiRoute("/api/jobs/check", check_job, "POST", body=NewJob, answer=None, status=204),
     ApiRoute(_JOB, job, answer=Job),
     ApiRoute(_JOB, change_job, "PATCH", body=JobChange, answer=Job),
     ApiRoute(_JOB, remove_job, "DELETE", answer=None, status=204),

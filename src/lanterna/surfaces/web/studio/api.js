@@ -176,7 +176,7 @@ async function call(method, path, body, headers = {}) {
   const answer = type.startsWith("application/json") ? await response.json() : await response.text();
   if (!response.ok) {
     const message = answer?.error ?? `The server responded with status ${response.status}.`;
-    throw new Error(refused.value || sentence(message));
+    throw Object.assign(new Error(refused.value || sentence(message)), { status: response.status });
   }
   return answer;
 }

@@ -407,7 +407,7 @@ export function Go({ job, problem = "", children }) {
         problem &&
         html`
           <p class="hint" role="status">
-            ${problem[0].toUpperCase()}${problem.slice(1)}.
+            ${problem}
           </p>
         `
       }
@@ -455,8 +455,8 @@ function useProblem(order) {
     const timer = setTimeout(
       () =>
         post("/api/jobs/check", order).then(
-          ({ error }) => cancelled || setFound({ body, error }),
-          () => {},
+          () => cancelled || setFound({ body, error: "" }),
+          ({ status, message }) => cancelled || setFound({ body, error: status === 422 ? message : "" }),
         ),
       CHECK_DELAY,
     );
