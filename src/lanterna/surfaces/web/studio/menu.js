@@ -13,12 +13,14 @@ export function Menu({ label, children }) {
   const close = () => menu.current.removeAttribute("open");
   function place() {
     const list = /** @type {HTMLElement} */ (menu.current.querySelector("ul"));
+    list.style.visibility = ""; // until it is in its place
     if (!menu.current.open) return;
     const [button, { width, height }] = [menu.current.getBoundingClientRect(), list.getBoundingClientRect()];
     const [right, bottom] = [innerWidth - width - GAP, innerHeight - height - GAP];
     const above = button.top - height - GAP;
     list.style.left = `${Math.max(GAP, Math.min(button.right - width, right))}px`;
     list.style.top = `${above >= GAP ? above : Math.max(GAP, Math.min(button.bottom + GAP, bottom))}px`;
+    list.style.visibility = "visible";
   }
   return html`
     <details

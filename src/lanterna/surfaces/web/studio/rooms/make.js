@@ -81,7 +81,8 @@ function TechniqueRoom({ room, kinds, technique, query }) {
     ids.map((picture) => ({ role, picture })),
   );
   const order = { kind: technique.kind, preset, settings: { ...(preset ? {} : base), ...chosen } };
-  const problem = useProblem({ ...order, inputs: inputList });
+  const missing = technique.inputs.filter(({ role, required }) => required && inputs[role].length === 0);
+  const problem = useProblem(missing.length ? null : { ...order, inputs: inputList });
   useExample(technique, inputs, problem);
 
   /** @type {(role: string) => (ids: string[]) => void} */
@@ -181,7 +182,6 @@ function TechniqueRoom({ room, kinds, technique, query }) {
     setRole(grey.role)(masks);
   }
 
-  const missing = technique.inputs.filter(({ role, required }) => required && inputs[role].length === 0);
   const shownBefore = job ? jobInput : main;
   const earlier = at != null &&
     job && {
@@ -352,7 +352,7 @@ function TechniqueRoom({ room, kinds, technique, query }) {
             live=${running ? technique.live : []}
           />
         </div>
-        <${Go} job=${running ? job : null} problem=${missing.length ? "" : problem}>
+        <${Go} job=${running ? job : null} problem=${problem}>
           <button
             type="button"
             class="button primary"
@@ -446,11 +446,12 @@ export function useJob(id, kind) {
 }
 
 /** Why a job would be refused, or "". The server knows each technique's rules.
-    @param {object} order */
+    @param {object | null} order */
 function useProblem(order) {
   const body = JSON.stringify(order);
   const [found, setFound] = useState({ body: "", error: "" });
   useEffect(() => {
+    if (!order) return undefined;
     let cancelled = false;
     const timer = setTimeout(
       () =>

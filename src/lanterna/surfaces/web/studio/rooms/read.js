@@ -241,11 +241,10 @@ export default function Read() {
           })}
         </ul>
         ${
-          answer &&
-          answer.digits.length > 1 &&
+          (source !== "pad" || (answer && answer.digits.length > 1)) &&
           html`
             <div class="digits-found" aria-label="Digits found" role="group">
-              ${answer.digits.slice(0, 40).map(
+              ${answer?.digits.slice(0, 40).map(
                 (each, place) => html`
                   <button
                     type="button"
@@ -487,6 +486,7 @@ function Page({ picture, answer, which, setWhich, children }) {
       style=${{
         width: `min(100cqw, 100cqh * ${width} / ${height})`,
         aspectRatio: `${width} / ${height}`,
+        visibility: answer || size || children ? "visible" : "hidden", // its shape is unknown
       }}
     >
       ${

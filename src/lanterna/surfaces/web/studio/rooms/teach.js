@@ -131,7 +131,7 @@ export default function Teach() {
     setQuery({ job: created.id });
   }
   return html`
-    <div class="room make teach" data-taught=${job?.state === "done"}>
+    <div class="room make teach">
       <section class="workspace" aria-label="Classes">
         <ul class="classes-taught">
           ${classes.value.map(
@@ -153,7 +153,7 @@ export default function Teach() {
           <${Facts} facts=${facts(job)} />
         </div>
       </section>
-      ${job?.state === "done" && html`<${Taught} key=${job.id} job=${job} camera=${camera} />`}
+      <${Try} key=${job?.id} job=${job?.state === "done" ? job : null} camera=${camera} />
       <aside class="panel" aria-label="Settings">
         <div class="scroll">
           <h1>Teach</h1>
@@ -398,20 +398,21 @@ function Live({ camera }) {
 }
 
 // The taught network: its mistakes, and its answers for another picture or the camera.
-/** @param {{ job: Job, camera: Camera }} props */
-function Taught({ job, camera }) {
-  const network = networks.value.find((each) => each.name === job.title && each.here);
+/** @param {{ job: Job | null, camera: Camera }} props */
+function Try({ job, camera }) {
+  const name = job?.title ?? "";
+  const network = networks.value.find((each) => each.name === name && each.here);
   const [answers, setAnswers] = useState(/** @type {Answer[] | null} */ (null));
   const [tried, setTried] = useState(/** @type {string | null} */ (null));
   /** @type {Ref<HTMLInputElement>} */
   const input = useRef();
   const ask = async (/** @type {string[]} */ [id]) => {
-    if (!id) return;
+    if (!id || !job) return;
     setTried(id);
     setAnswers(null);
     zone.current.scrollIntoView({ block: "nearest" });
     const blob = await (await fetch(file(id))).blob();
-    const found = await attempt(() => classify(blob, job.title));
+    const found = await attempt(() => classify(blob, name));
     if (found) setAnswers(found.answers);
   };
   const zone = useZone(ask);
@@ -423,7 +424,7 @@ function Taught({ job, camera }) {
       while (!unmounted) {
         const blob = await camera.capture();
         if (blob && !unmounted)
-          await classify(blob, job.title).then(
+          await classify(blob, name).then(
             (found) => unmounted || setAnswers(found.answers),
             () => {},
           );
@@ -435,19 +436,23 @@ function Taught({ job, camera }) {
     };
   }, [camera.on, network?.name]);
   useEffect(() => {
-    if (!network)
+    if (job && !network)
       attempt(async () => {
         networks.value = await get("/api/networks");
       });
-  }, [job.id]);
+  }, [job?.id]);
   return html`
-    <section class="taught" ref=${zone} aria-label=${`Answers of ${job.title}`}>
-      <h2>${job.title}</h2>
+    <section class="taught" ref=${zone} aria-label=${job ? `Answers of ${name}` : "Answers"}>
+      <h2>${name || "Try it"}</h2>
       <div class="tried">
         ${
           tried
             ? html`<img src=${file(tried)} alt="The picture that was tried" />`
-            : html`<p class="hint">Drop a picture here, or paste or choose one.</p>`
+            : html`
+              <p class="hint">
+                ${job ? "Drop a picture here, or paste or choose one." : "Teach it first: its answers appear here."}
+              </p>
+            `
         }
       </div>
       <button type="button" class="button" disabled=${!network} onClick=${() => input.current.click()}>
@@ -481,14 +486,19 @@ function Taught({ job, camera }) {
         </ol>
       </div>
       <div class="tools">
-        <a class="button small" href=${`#/look?network=${job.title}`}>
-          Look inside
-        </a>
-        <a class="button small" href=${`#/dream?network=${job.title}`}>
-          Dream with it
-        </a>
         ${
-          job.picture &&
+          job &&
+          html`
+            <a class="button small" href=${`#/look?network=${name}`}>
+              Look inside
+            </a>
+            <a class="button small" href=${`#/dream?network=${name}`}>
+              Dream with it
+            </a>
+          `
+        }
+        ${
+          job?.picture &&
           html`
             <a class="button small" href=${file(job.picture)} target="_blank" rel="noopener">
               Its mistakes
