@@ -5,7 +5,7 @@
 
 import { html, signal, useEffect, useRef } from "./html.js";
 import { uploadPicture } from "./pictures.js";
-import { go, notify, places } from "./store.js";
+import { go, home, notify, places } from "./store.js";
 
 /** @import { Ref, Signal } from "preact" */
 
@@ -75,7 +75,7 @@ export const Uploading = () =>
 
 /** @type {Accept} */
 const offer = ([id]) => {
-  const place = places.value.find(({ suffix }) => !suffix);
+  const place = places.value.find(({ suffix, room: name }) => !suffix && name === home());
   if (place)
     notify("The picture is in the studio.", `Open in ${place.label}`, () =>
       go(place.room, { kind: place.kind, [`in.${place.role}`]: id }),
