@@ -220,6 +220,19 @@ def test_a_page_dropped_on_the_pad_is_read(page: Page, network: str, real_shelf:
     )
     expect(page.get_by_role("img", name="The page being read")).to_be_visible()
     expect(page.locator(".page-read button").nth(20)).to_be_visible()
+    # Many digits cover neither the hint nor the buttons.
+    covered = page.locator(".reading .acts .button").evaluate_all(
+        """(all) => all.filter((each) => {
+          const box = each.getBoundingClientRect();
+          const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+          return box.bottom > innerHeight || !each.contains(top);
+        }).length"""
+    )
+    assert covered == 0
+    digits, hint = page.locator(".digits-found").bounding_box(), page.locator(".reading .hint").bounding_box()
+    assert digits
+    assert hint
+    assert digits["y"] + digits["height"] <= hint["y"]
 
 
 def test_the_cameras_picture_is_read(page: Page, network: str):

@@ -5,7 +5,7 @@
 
 import { html, signal, useEffect, useRef } from "./html.js";
 import { uploadPicture } from "./pictures.js";
-import { go, home, notify, places } from "./store.js";
+import { go, home, notify, places, route } from "./store.js";
 
 /** @import { Ref, Signal } from "preact" */
 
@@ -93,11 +93,14 @@ function zoneOf(target) {
     @param {File[]} files
     @param {string} dragged - the id of a picture of the studio */
 async function receive(target, files, dragged = "") {
-  const { accept, many } = zones.get(/** @type {Element} */ (zoneOf(target))) ??
-    room ?? { accept: offer, many: false };
+  const zone = zoneOf(target);
+  const taker = zone ? zones.get(zone) : room;
+  const [many, { room: name }] = [taker?.many ?? false, route.peek()];
   if (!many && files.length > 1) notify(`One picture is needed here: the first of ${files.length} is used.`);
   const ids = dragged ? [dragged] : await uploadAll(many ? files : files.slice(0, 1));
-  if (ids.length) accept(ids);
+  const left = name !== route.peek().room || (zone && !zone.isConnected);
+  const accept = zone ? zones.get(zone)?.accept : room?.accept; // the latest: the room has been drawn again
+  if (ids.length) (left || !accept ? offer : accept)(ids);
 }
 
 /** @param {Element | null} element */

@@ -103,6 +103,7 @@ export const go = (room, query) => {
 /** Change the URL of this room without a history entry, as for a moving slider.
     @param {Query} changes */
 export function setQuery(changes) {
+  if (parse(location.hash).room !== route.value.room) return; // the room is being left
   const query = new URLSearchParams(route.value.query);
   for (const [name, value] of Object.entries(changes)) {
     if (value == null || value === "") query.delete(name);
