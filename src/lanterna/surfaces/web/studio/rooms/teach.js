@@ -465,7 +465,11 @@ function Try({ job, camera }) {
         class="unseen"
         tabindex="-1"
         aria-label="A picture to classify"
-        onChange=${async (event) => ask(await uploadAll([...event.target.files]))}
+        onChange=${async (event) => {
+          const files = [...event.target.files];
+          event.target.value = ""; // so that the same file can be tried again
+          ask(await uploadAll(files));
+        }}
       />
       <div role="status" aria-label="Predicted classes">
         <ol class="answers">
