@@ -50,6 +50,7 @@ export const titleOf = (kind) => techniqueOf(kind)?.title ?? kind;
 /** @param {string} id */
 export const jobOf = (id) => jobs.value.find((job) => job.id === id);
 
+const OPENED = Date.now() / 1000;
 /** @param {Job} job */
 const hasEnded = (job) => ["done", "stopped", "failed"].includes(job.state);
 /** A job, or its known state if that is newer: a response may arrive after the event of the job's end.
@@ -123,6 +124,7 @@ export function updateJob(job) {
   else if (index < 0) {
     const count = active.value.length;
     jobs.value = [...jobs.value.slice(0, count), job, ...jobs.value.slice(count)];
+    if (hasEnded(job) && (job.ended ?? 0) > OPENED) announce(job); // it ended at once
   } else {
     const before = jobs.value[index];
     jobs.value = jobs.value.map((each) => (each.id === job.id ? job : each));

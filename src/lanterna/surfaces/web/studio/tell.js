@@ -7,6 +7,7 @@ import { current, ended, notify, rooms, route, subject, titleOf } from "./store.
 /** @import { Job } from "./api.js" */
 
 const STORAGE_KEY = "lanterna-notify";
+const SETTLED = 400; // milliseconds after which the room that started a job shows it
 const can = "Notification" in globalThis && isSecureContext;
 const wanted = signal(can && Notification.permission === "granted" && !!localStorage.getItem(STORAGE_KEY));
 const unseen = signal(""); // what has ended while the tab was hidden
@@ -34,9 +35,11 @@ export function tell(open) {
     if (job.state === "stopped") return;
     const words =
       job.state === "failed" ? `${job.title} failed. ${job.error ?? ""}` : `${job.title} is done.`;
-    const shown = route.peek().query.get("job") === job.id;
     if (job.state === "failed") notify(words);
-    else if (!shown && job.kind !== "fetch") notify(words, "Open", () => open(job));
+    else if (job.kind !== "fetch")
+      setTimeout(() => {
+        if (route.peek().query.get("job") !== job.id) notify(words, "Open", () => open(job));
+      }, SETTLED);
     if (!document.hidden) return;
     unseen.value = titleOf(job.kind);
     if (!wanted.peek()) return;
