@@ -72,7 +72,7 @@ def import_picture(upload: Path, folder: Path, picture_id: str) -> Picture:
 
 
 def _is_transparent(file: Image.Image) -> bool:
-    """Return whether some part of a picture is transparent; a few of its pixels are enough to tell."""
+    """Return whether some part of a picture is transparent."""
     if not file.has_transparency_data:
         return False
     small = file.copy()

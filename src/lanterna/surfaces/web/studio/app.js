@@ -9,7 +9,7 @@ import { lazy } from "./lazy.js";
 import { linkTo, Strip } from "./queue.js";
 import { Make } from "./rooms/make.js";
 import { lastAddress, connected, dismiss, home, load, notices, rooms, route, announcement } from "./store.js";
-import { tell } from "./tell.js";
+import { report } from "./report.js";
 
 const ready = signal("loading");
 /** @type {Record<string, unknown>} */
@@ -143,7 +143,7 @@ const host = /** @type {HTMLElement} */ (document.getElementById("app"));
 host.replaceChildren();
 render(html`<${App} />`, host);
 listenForDrops();
-tell((job) => {
+report((job) => {
   location.hash = linkTo(job);
 });
 start();

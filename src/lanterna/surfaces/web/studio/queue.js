@@ -5,7 +5,7 @@ import { preview, remove, patch, thumbnail } from "./api.js";
 import { html, signal, time, useEffect, useRef } from "./html.js";
 import { useLive } from "./frame.js";
 import { active, address, attempt, current, jobs, load, titleOf, updateJob } from "./store.js";
-import { NotifyMe } from "./tell.js";
+import { NotifyMe } from "./report.js";
 
 /** @import { Child, Ref } from "preact" */
 /** @import { Job } from "./api.js" */

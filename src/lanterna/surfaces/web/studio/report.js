@@ -1,4 +1,4 @@
-// Telling when a job is done: in the tab's title, in a notice, and, if wanted, outside the browser.
+// Reports of jobs: in the tab's title, in a notice, and, if wanted, outside the browser.
 
 import { thumbnail } from "./api.js";
 import { effect, html, signal } from "./html.js";
@@ -12,9 +12,9 @@ const can = "Notification" in globalThis && isSecureContext;
 const wanted = signal(can && Notification.permission === "granted" && !!localStorage.getItem(STORAGE_KEY));
 const unseen = signal(""); // what has ended while the tab was hidden
 
-/** Tell about the jobs; `open(job)` shows one.
+/** Report how far a job is and that it has ended; `open(job)` shows one.
     @param {(job: Job) => void} open */
-export function tell(open) {
+export function report(open) {
   effect(() => {
     const job = current.value;
     const share = job?.state === "running" && job.steps ? Math.floor((100 * job.step) / job.steps) : null;
