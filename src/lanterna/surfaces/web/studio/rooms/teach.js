@@ -450,7 +450,7 @@ function Try({ job, camera }) {
             ? html`<img src=${file(tried)} alt="The picture that was tried" />`
             : html`
               <p class="hint">
-                ${job ? "Drop a picture here, or paste or choose one." : "Teach it first: its answers appear here."}
+                ${job ? "Drop, paste or choose a picture." : "Teach it first: its answers appear here."}
               </p>
             `
         }
