@@ -102,7 +102,7 @@ def test_pictures_are_exported_as_a_zip_and_a_contact_sheet(studio: Server) -> N
     _, content, headers = studio.request("GET", f"/api/gallery/export.zip?ids={ids}")
     assert headers["content-disposition"].startswith("attachment")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        assert archive.namelist()[0] == "001-random-third-light.png"
+        assert archive.namelist()[0] == "001-Third-light.png"
         assert archive.read(archive.namelist()[0]) == studio.file(results[0]["id"])
     _, content, headers = studio.request("GET", f"/api/gallery/sheet.pdf?ids={','.join([ids] * 5)}")
     assert headers["content-type"] == "application/pdf"

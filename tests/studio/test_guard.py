@@ -32,6 +32,7 @@ from starlette.routing import Route
 
 from browsing import TIMEOUT_MS
 from lanterna.surfaces.cli import main
+from lanterna.surfaces.studio.access import Access
 from lanterna.surfaces.studio.connections import Connection
 from lanterna.surfaces.studio.guard import Guard
 from lanterna.surfaces.studio.routes import error_handlers
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 JSON = {"Content-Type": "application/json"}
+TOKEN = "the-token-of-these-tests"
 
 
 @pytest.fixture(scope="module")
@@ -386,14 +388,14 @@ def guarded_echo(seconds: float, **options: Any) -> Guard:
         routes=[Route("/", echo, methods=["GET", "POST"])],
         exception_handlers={HTTPException: error_handlers.http_error},
     )
-    return Guard(app, port=8765, token="secret", bodies={"": (100, seconds)}, **options)
+    return Guard(app, port=8765, access=Access(token=TOKEN), bodies={"": (100, seconds)}, **options)
 
 
 def response_to(
     guard: Guard, pieces: list[tuple[float, bytes]], method: str = "POST", **headers: str
 ) -> tuple[int, bytes]:
     """Return the response to a body that arrives in pieces, each after the given seconds."""
-    all_headers = {"host": "127.0.0.1:8765", "authorization": "Bearer secret", **headers}
+    all_headers = {"host": "127.0.0.1:8765", "authorization": f"Bearer {TOKEN}", **headers}
     scope = {
         "type": "http", "method": method, "path": "/", "query_string": b"", "root_path": "",
         "headers": [(name.encode(), value.encode()) for name, value in all_headers.items()],

@@ -204,8 +204,9 @@ def test_the_queue_is_reordered_and_emptied(page: Page, studio: Server):
         page.get_by_role("button", name="Start another").click()
         expect(page.locator(".count")).to_have_text(str(seed))
     page.get_by_role("button", name=re.compile("^Queue")).click()
-    page.get_by_role("button", name="Move up: Dream").last.click()
-    expect(page.get_by_role("button", name="Move up: Dream")).to_have_count(2)
+    up = page.get_by_role("button", name=re.compile("^Move up: Chelsea · dream · "))
+    up.last.click()
+    expect(up).to_have_count(2)
 
     def waiting() -> list[int]:
         return [job["settings"]["seed"] for job in studio("GET", "/api/jobs") if job["state"] == "queued"]

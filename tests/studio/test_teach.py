@@ -51,6 +51,12 @@ def test_classes_are_taught_and_pictures_classified(page: Page, studio: Server, 
     page.get_by_label("A picture to classify").set_input_files(textures["brick"][6])
     answers = page.get_by_role("status", name="Predicted classes")
     expect(answers.get_by_role("listitem").first).to_contain_text("brick")
+    for size in ({"width": 1280, "height": 800}, {"width": 390, "height": 844}):
+        page.set_viewport_size(size)
+        page.evaluate("scrollTo(0, 0)")
+        page.get_by_label("A picture to classify").set_input_files(textures["brick"][6])
+        expect(page.get_by_role("img", name="The picture that was tried")).to_be_in_viewport(ratio=0.6)
+        expect(answers.get_by_role("listitem").first).to_be_in_viewport(ratio=1)
     # It is listed like any network, and its mistakes are in the gallery.
     assert any(each["name"] == "ground" and each["here"] for each in studio("GET", "/api/networks"))
     pictures = studio("GET", "/api/gallery?room=teach")

@@ -326,6 +326,8 @@ class Technique:
     # The studio.
     room: str = ""
     """The room that it is in; `verb` if empty."""
+    example: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that its form starts with, if the defaults alone name nothing to make."""
     estimate: Callable[[Job], Estimate | None] = lambda _: None
     """The expected time and memory; None if it is too short to matter."""
     describe: Callable[[Any], str] = lambda _: ""

@@ -82,6 +82,7 @@ def _technique_description(technique: Technique) -> TechniqueDescription:
         "title": technique.title,
         "words": technique.help,
         "schema": schema,
+        "example": dict(technique.example),
         "presets": {name: dict(preset) for name, preset in technique.presets.items()},
         "preset_help": dict(technique.settings.preset_help),
         "thumbnails": _thumbnails(technique),

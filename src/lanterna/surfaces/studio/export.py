@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
 import zipfile
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageDraw
+
+from lanterna.surfaces.studio.names import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,16 +27,9 @@ def write_zip(pictures: Sequence[tuple[dict[str, Any], Path]], path: Path) -> No
     """Write picture files unchanged, with their recipes, into a zip; the names sort in the given order."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for number, (picture, file) in enumerate(pictures, start=1):
-            name = f"{number:03}-{_file_name(picture)}"
-            archive.write(file, f"{name}{file.suffix}")
-            if picture["also"]:
-                archive.write(file.with_suffix(picture["also"]), f"{name}{picture['also']}")
-
-
-def _file_name(picture: dict[str, Any]) -> str:
-    """Return a file name for a picture, in plain characters."""
-    words = f"{picture['kind']} {picture['title']}"
-    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:60] or "picture"
+            archive.write(file, f"{number:03}-{file_name(picture)}")
+            if also := picture["also"]:
+                archive.write(file.with_suffix(also), f"{number:03}-{file_name(picture, also)}")
 
 
 def write_sheet(pictures: Sequence[tuple[dict[str, Any], Path]], path: Path) -> None:

@@ -7,7 +7,8 @@ session: programs and the pages of allowed sites send the token, the user's own 
 
 A session is a cookie at a secret path. Browsers send a cookie to every server of a host, whatever its port,
 and another server on this machine may belong to somebody else. So the cookie is bound to a path that only
-the browser knows: it is worthless at any other path, and as a token. Both expire when the studio closes.
+the browser knows: it is worthless at any other path, and as a token. Token and session stay valid when the
+studio is started again (`access.py`), unless it is open to other machines.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import hmac
 import ipaddress
 import json
 import re
-import secrets
 import socket
 import time
 from typing import TYPE_CHECKING
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from lanterna.surfaces.studio.access import Access
 
 PICTURE_BYTES = 64 * 2**20
 """The maximum size of an uploaded picture."""
@@ -47,6 +49,7 @@ _HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f.]*:[0-9a-f:.]*\])(:(?P<port
 _CLOSE = {"connection": "close"}  # the rest of the body is not read
 _SAFE = ("GET", "HEAD")
 _COOKIE = "lanterna"
+_COOKIE_SECONDS = 30 * 86_400
 # A look page has inline scripts: they run in a sandbox without an origin, and cannot reach the API.
 _LOOK_POLICY = (
     b"content-security-policy",
@@ -59,7 +62,7 @@ _LOOK_POLICY = (
 class Guard:
     """Authenticates requests, and adds the security headers to responses.
 
-    `port` is the studio's own, `token` the secret for programs. With `host`, the value of `--host`, the
+    `port` is the studio's own, `access` its secrets. With `host`, the value of `--host`, the
     studio accepts that name, this machine's name, and any IP address as Host. `allowed` are origins of other
     sites whose pages may use the API with the token (CORS, https://fetch.spec.whatwg.org). `script_hashes`
     are the hashes of the page's inline scripts.
@@ -70,19 +73,19 @@ class Guard:
         app: ASGIApp,
         *,
         port: int,
-        token: str,
+        access: Access,
         host: str | None = None,
         allowed: Iterable[str] = (),
         script_hashes: Iterable[str] = (),
         bodies: Mapping[str, tuple[int, float]] | None = None,
     ) -> None:
-        self.app, self.port, self.token, self.open_to_others = app, port, token, host is not None
+        self.app, self.port, self.access, self.open_to_others = app, port, access, host is not None
         self.names = (
             {"localhost"} if host is None else {"localhost", host.lower(), socket.gethostname().lower()}
         )
         self.allowed = set(allowed)
         self.bodies = _BODIES if bodies is None else bodies
-        self.session_path, self.session = f"/{secrets.token_urlsafe(16)}", secrets.token_urlsafe(24)
+        self.session_path = f"/{access.path}"
         scripts = " ".join(f"'sha256-{each}'" for each in script_hashes)
         policy = (
             "default-src 'none'; "
@@ -185,10 +188,10 @@ class Guard:
     def _has_session(self, headers: dict[str, str]) -> bool:
         """Return whether one of the cookies is ours: another server on this host may set the same name."""
         cookies = (each.strip().partition("=") for each in headers.get("cookie", "").split(";"))
-        return any(_same(value, self.session) for name, _, value in cookies if name == _COOKIE)
+        return any(_same(value, self.access.cookie) for name, _, value in cookies if name == _COOKIE)
 
     def _is_token(self, given: str) -> bool:
-        return _same(given, self.token)
+        return _same(given, self.access.token)
 
     async def _start_session(self, scope: Scope, send: Send) -> None:
         """Exchange the printed link's token for a session, so that it does not stay in the URL."""
@@ -198,7 +201,8 @@ class Guard:
                 send, 401, "the token is wrong: open the link that the studio's terminal shows"
             )
         path = f"{self.session_path}/"
-        cookie = f"{_COOKIE}={self.session}; Path={path}; HttpOnly; SameSite=Strict"
+        cookie = f"{_COOKIE}={self.access.cookie}; Path={path}; Max-Age={_COOKIE_SECONDS}"
+        cookie += "; HttpOnly; SameSite=Strict"
         headers = [
             (b"location", path.encode()),
             (b"set-cookie", cookie.encode()),

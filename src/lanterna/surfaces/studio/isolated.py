@@ -7,6 +7,7 @@ import contextlib
 import faulthandler
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
@@ -14,11 +15,20 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, TypeVar
 
+from lanterna.errors import LanternaError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.context import ForkServerContext, SpawnContext
 
 _Result = TypeVar("_Result")
+_OUT_OF_MEMORY = re.compile("alloc.*memory|memory.*alloc|bad_alloc|out of memory", re.I)  # in torch's wording
+NO_MEMORY = "there is not enough memory for this: try a smaller size"
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether an exception says that memory ran out."""
+    return isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)) is not None
 
 
 def process_context() -> ForkServerContext | SpawnContext:
@@ -61,6 +71,7 @@ class IsolatedProcess:
         """Return `function(*args)`, or raise what it raises.
 
         Errors: `BrokenProcessPool` if the process died or took too long; the next call starts a new one.
+        `LanternaError` if memory ran out.
         """
         loop, executor = asyncio.get_running_loop(), self._executor
         try:
@@ -100,5 +111,9 @@ def _with_time_limit(seconds: float, function: Callable[..., _Result], *args: ob
         faulthandler.dump_traceback_later(seconds, exit=True, file=devnull)
         try:
             return function(*args)
+        except (MemoryError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise LanternaError(NO_MEMORY) from None
+            raise
         finally:
             faulthandler.cancel_dump_traceback_later()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lanterna.errors import UsageError
 from lanterna.surfaces.studio import worker
 from lanterna.surfaces.studio.isolated import process_context
-from lanterna.surfaces.studio.pictures import file_name
+from lanterna.surfaces.studio.names import file_name, without_folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -108,8 +108,15 @@ class Queue:
 
     # Requests.
 
-    def change_settings(self, job_id: str, settings: Mapping[str, Any]) -> None:
-        """Replace a job's settings with validated ones; a running job applies them at its next step."""
+    def change_settings(self, job_id: str, changes: Mapping[str, Any]) -> None:
+        """Change some of a job's settings to validated values; a running job applies them at its next step.
+
+        Errors: `UsageError` if the job has ended.
+        """
+        job = self.store.job(job_id)
+        if job["state"] in FINISHED:
+            raise UsageError(f"this job is {job['state']}: start another with these settings")
+        settings = {**job["settings"], **changes}
         self.store.change_job(job_id, settings=settings, error=None)
         if job_id == self.active:
             self._send(do="change", job=job_id, settings=settings)
@@ -194,11 +201,14 @@ class Queue:
         if "end" in message:
             self._handle_end(job_id, message)
         elif "refused" in message:
-            self.store.change_job(job_id, settings=message["settings"], error=message["refused"])
+            self.store.change_job(
+                job_id, settings=message["settings"], error=without_folders(message["refused"])
+            )
         elif "history" in message:
             self.store.change_job(job_id, history=message["history"])
         elif "rewound" in message:
             preview = self.store.job(job_id)["preview"] + 1
+            self.store.remove_numbers(job_id, message["rewound"])
             self.store.change_job(job_id, step=message["rewound"], preview=preview, numbers={})
         elif "note" in message:
             self.store.change_job(job_id, note=message["note"], step=message["step"], steps=message["steps"])
@@ -217,7 +227,7 @@ class Queue:
             if self.store.job(job_id)["state"] == "running":  # it was resumed at the same moment
                 self.store.to_front(job_id)
         elif message["end"] == "failed":
-            self._finish(job_id, "failed", error=message["error"])
+            self._finish(job_id, "failed", error=without_folders(message["error"]))
         else:
             if self.store.job(job_id)["kind"] == "fetch":
                 self.store.notify("shelf:", "shelf")
@@ -242,6 +252,7 @@ class Queue:
 
     def _clean_up(self, job_id: str) -> None:
         self.store.clear_job_folder(job_id)
+        self.store.limit_jobs()
         self.store.limit_history()
 
     def _worker_exited(self, process: BaseProcess) -> None:

@@ -105,8 +105,9 @@ Job = TypedDict("Job", {
 })  # fmt: skip
 Picture = TypedDict("Picture", {
     "id": Id, "kind": str, "room": str, "title": str, "width": int, "height": int, "bytes": int,
-    "created": float, "media": str, "job": Id | None, "origin": Literal["made", "upload", "example"],
-    "starred": bool, "deleted": bool, "also": str | None, "recipe": dict[str, Any] | None,
+    "created": float, "media": str, "file": str, "note": str, "job": Id | None,
+    "origin": Literal["made", "upload", "example"], "starred": bool, "deleted": bool, "also": str | None,
+    "recipe": dict[str, Any] | None,
 })  # fmt: skip
 Role = TypedDict("Role", {
     "role": str, "words": str, "required": bool, "many": bool, "grey": bool, "of": str, "suffix": str,
@@ -114,8 +115,9 @@ Role = TypedDict("Role", {
 })  # fmt: skip
 TechniqueDescription = TypedDict("TechniqueDescription", {
     "kind": str, "room": str, "title": str, "words": str, "schema": dict[str, Any],
-    "presets": dict[str, dict[str, Any]], "preset_help": dict[str, str], "thumbnails": dict[str, str],
-    "inputs": list[Role], "live": list[str], "plain": list[str], "hidden": list[str],
+    "example": Settings, "presets": dict[str, dict[str, Any]], "preset_help": dict[str, str],
+    "thumbnails": dict[str, str], "inputs": list[Role], "live": list[str], "plain": list[str],
+    "hidden": list[str],
 })  # fmt: skip
 Room = TypedDict("Room", {"name": str, "title": str, "own": bool})
 Place = TypedDict("Place", {"label": str, "room": str, "kind": str, "role": str, "suffix": str})

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import UsageError
 from lanterna.files import sha256
+from lanterna.surfaces.studio.names import file_name
 from lanterna.surfaces.studio.store import new_id
 
 if TYPE_CHECKING:
+    from PIL import Image
     from torch import Tensor
 
     from lanterna.images import Recipe
@@ -42,6 +43,7 @@ def import_picture(upload: Path, folder: Path, picture_id: str) -> Picture:
 
     with open_image(upload) as file:
         file_format = file.format or ""
+        note = "its transparent parts became white" if _is_transparent(file) else ""
     digest = sha256(upload)
     small = open_picture(upload, longest=_THUMBNAIL_SIDE)
     try:
@@ -65,7 +67,17 @@ def import_picture(upload: Path, folder: Path, picture_id: str) -> Picture:
         "bytes": target.stat().st_size,
         "sha256": digest,
         "recipe": describe_recipe(recipe, target.name) if recipe else None,
+        "note": note,
     }
+
+
+def _is_transparent(file: Image.Image) -> bool:
+    """Return whether some part of a picture is transparent."""
+    if not file.has_transparency_data:
+        return False
+    small = file.copy()
+    small.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE))
+    return any(small.convert("RGBA").getchannel("A").histogram()[:255])
 
 
 def write_jpeg(picture: Tensor, target: Path, side: int) -> None:
@@ -77,13 +89,6 @@ def write_jpeg(picture: Tensor, target: Path, side: int) -> None:
     temporary = target.with_suffix(".new")
     image.save(temporary, "JPEG", quality=88)
     temporary.replace(target)
-
-
-def file_name(picture: Picture) -> str:
-    """Return the name for a picture's file outside the studio: its title, in safe characters."""
-    title = picture["title"].removesuffix(picture["suffix"])
-    stem = re.sub(r"[^\w.-]+", "-", title).strip("-.")[:60] or picture["kind"] or "picture"
-    return f"{stem}{picture['suffix']}"
 
 
 def _size(target: Path) -> tuple[int, int]:
@@ -130,7 +135,7 @@ def add_results(store: Store, room: str, job: Picture, results: list[Picture]) -
             extra = Path(result["also"])
             also = extra.suffix
             _move_once(extra, target.with_suffix(also))
-        title = job["title"] or job["preset"] or ""
+        title = store.unique_title("pictures", job["title"])
         search_text = " ".join(
             [job["kind"], result["output"], title, _setting_words(result["recipe"]["settings"])]
         )
@@ -167,13 +172,14 @@ def picture_as_json(store: Store, picture: Picture) -> Picture:
     """Return a picture as the API's JSON."""
     shown = {
         name: picture[name]
-        for name in ("id", "kind", "room", "title", "width", "height", "bytes", "job", "origin")
+        for name in ("id", "kind", "room", "title", "width", "height", "bytes", "job", "origin", "note")
     }
     shown["created"] = picture["made"]
     shown["starred"] = bool(picture["starred"])
     shown["deleted"] = picture["deleted"] is not None
     shown["also"] = picture["also"]
     shown["media"] = MEDIA[picture["suffix"]]
+    shown["file"] = file_name(picture)
     recipe = picture["recipe"]
     if recipe is not None:
         inputs = []

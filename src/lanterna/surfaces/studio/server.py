@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import html
 import re
-import secrets
 import signal
 import socket
 import subprocess
@@ -26,6 +25,7 @@ from starlette.routing import Route
 from lanterna.errors import LanternaError, UsageError
 from lanterna.files import atomic_write, make_private
 from lanterna.settings import own_folders, studio_folder
+from lanterna.surfaces.studio.access import Access, saved_access
 from lanterna.surfaces.studio.connections import Connection
 from lanterna.surfaces.studio.guard import Guard
 from lanterna.surfaces.studio.routes import ROUTES, error_handlers
@@ -179,17 +179,18 @@ def serve(
     Store(folder).close()  # refuses a second studio before anything is opened
     listening = _listening_socket(host or "127.0.0.1", port)
     port = listening.getsockname()[1]
-    token = secrets.token_urlsafe(24)
+    # Over a network the token travels unencrypted, so there it is valid for one run only.
+    access = Access() if host else saved_access(folder)
     studio, web = Studio(folder), Files()
     guard = Guard(
-        application(studio, web), port=port, token=token, host=host, allowed=origins,
+        application(studio, web), port=port, access=access, host=host, allowed=origins,
         script_hashes=web.script_hashes(),
     )  # fmt: skip
     config = uvicorn.Config(
         guard, loop="asyncio", http=Connection, ws="none", lifespan="on", log_config=None, access_log=False,
         server_header=False, proxy_headers=False, timeout_graceful_shutdown=3, timeout_keep_alive=30,
     )  # fmt: skip
-    address = f"http://{_url_host(host)}:{port}/?token={token}"
+    address = f"http://{_url_host(host)}:{port}/?token={access.token}"
     server = _Server(config, studio)
 
     def begin() -> None:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 ID = re.compile(r"[0-9a-f]{32}")
 _MAX_EVENTS = 2000
-_MAX_FINISHED = 50
+_MAX_FINISHED = 50  # jobs that are listed
+_MAX_SAVED = 500  # finished jobs; the pictures of older ones stay
 
 # One script per version; an older store runs the ones that are missing.
 _MIGRATIONS = (
@@ -55,6 +56,7 @@ _MIGRATIONS = (
     CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
     """,
     "ALTER TABLE jobs ADD COLUMN history TEXT NOT NULL DEFAULT '[]';",
+    "ALTER TABLE pictures ADD COLUMN note TEXT NOT NULL DEFAULT '';",
 )
 _JSON = {"history", "settings", "begun_with", "inputs", "numbers", "recipe", "also"}
 
@@ -169,12 +171,17 @@ class Store:
         self._record_change(f"job:{job_id}", "job")
 
     def record_progress(self, job_id: str, step: int, numbers: Mapping[str, float], **fields: object) -> None:
-        """Record a job's progress."""
+        """Record a job's progress; later steps belong to a run that was rewound."""
         with self.transaction():
+            self.remove_numbers(job_id, step)
             self._db.execute(
                 "INSERT OR REPLACE INTO numbers VALUES (?, ?, ?)", (job_id, step, json.dumps(numbers))
             )
             self.change_job(job_id, step=step, numbers=numbers, **fields)
+
+    def remove_numbers(self, job_id: str, after: int) -> None:
+        """Remove the numbers that a job has reported after a step."""
+        self._db.execute("DELETE FROM numbers WHERE job = ? AND step > ?", (job_id, after))
 
     def numbers(self, job_id: str, after: int) -> list[dict[str, Any]]:
         """Return the numbers that a job has reported after a step, in order."""
@@ -183,6 +190,14 @@ class Store:
             job_id,
             after,
         )
+
+    def unique_title(self, table: str, title: str) -> str:
+        """Return a title that no row of a table has: the given one, numbered if it is taken."""
+        query, number, candidate = f"SELECT count(*) FROM {table} WHERE title = ?", 1, title
+        while title and self._one(query, candidate)[0]:
+            number += 1
+            candidate = f"{title} ({number})"
+        return candidate
 
     def move(self, job_id: str, before: str | None) -> None:
         """Move a waiting job before another, or to the end. Errors: `KeyError` if there is no such job."""
@@ -215,6 +230,13 @@ class Store:
                 shutil.rmtree(each, ignore_errors=True)
             elif each.is_file():
                 each.unlink(missing_ok=True)
+
+    def limit_jobs(self) -> None:
+        """Remove the oldest finished jobs, and the numbers of those that are no longer listed."""
+        older = "SELECT id FROM jobs WHERE ended IS NOT NULL ORDER BY ended DESC LIMIT -1 OFFSET ?"
+        self._db.execute(f"DELETE FROM numbers WHERE job IN ({older})", (_MAX_FINISHED,))
+        for row in self._rows(older, _MAX_SAVED):
+            self.remove_job(row["id"])
 
     def limit_history(self) -> None:
         """Delete the oldest jobs' saved steps if the total exceeds the disk limit."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 DECODING_SECONDS = 60.0
 """The time limit for decoding an uploaded picture."""
+_LOOKING_SECONDS = 120.0  # for running a picture through a network
 _WEEK = 7 * 86_400.0
 
 
@@ -37,6 +38,7 @@ class Studio:
         self.interactive: InteractiveProcess
         self.decoding: asyncio.Semaphore
         self.decoder: IsolatedProcess
+        self.looker: IsolatedProcess
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -47,12 +49,14 @@ class Studio:
         self.queue = Queue(self.store, self._add_results)
         self.interactive = InteractiveProcess()
         self.decoder = IsolatedProcess(DECODING_SECONDS)
+        self.looker = IsolatedProcess(_LOOKING_SECONDS)
         self.queue.open()
         try:
             yield
         finally:
             self.interactive.close()
             self.decoder.close()
+            self.looker.close()
             await self.queue.close()
             self.store.close()
 

@@ -10,7 +10,6 @@ import contextlib
 import math
 import os
 import queue
-import re
 import shutil
 import signal
 import sys
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import LanternaError, UsageError, display_names, explain_blamed_networks
 from lanterna.surfaces.studio.history import History
+from lanterna.surfaces.studio.isolated import NO_MEMORY, is_out_of_memory
 from lanterna.surfaces.studio.pictures import describe_recipe, write_jpeg
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ PREVIEW_SIDE, THUMBNAIL_SIDE = 1024, 512
 _PROGRESS_INTERVAL, _PREVIEW_INTERVAL, _CHECKPOINT_INTERVAL = 0.2, 0.25, 0.2  # seconds, at least
 _MAX_PREVIEW_SHARE = 0.1  # of the running time that may be spent on previews
 _MAX_EXIT_SECONDS = 20.0  # seconds to exit in when the server is gone
-_OUT_OF_MEMORY = re.compile("alloc.*memory|memory.*alloc|bad_alloc|out of memory", re.I)  # in torch's wording
 
 Message = dict[str, Any]
 
@@ -83,7 +82,7 @@ def _listen(pipe: Connection, commands: queue.SimpleQueue[Message]) -> None:
 
 
 class _StoppedError(Exception):
-    """The job was "stopped" or "suspended" before its first frame."""
+    """The job was "stopped" or "suspended" between two frames."""
 
     def __init__(self, end: str) -> None:
         super().__init__(end)
@@ -104,6 +103,7 @@ class _Run:
         self.quit = False
         self.target = 0  # the step to rewind to
         self.changes: list[Message] = []  # the settings that changed during the run, with their steps
+        self.new_settings: Message | None = job["changed"]  # to apply at the next step
         self.history: History
         self.last_saved: float | None = None  # modification time of the last checkpoint in the history
         self.progress_due = self.preview_due = 0.0
@@ -117,6 +117,8 @@ class _Run:
             with display_names(self.names), explain_blamed_networks():
                 end, results = self._run()
             self._send(end=end, results=results)
+        except _StoppedError as stopped:
+            self._send(end=stopped.end, results=[])
         except LanternaError as error:
             self._send(end="failed", error=str(error))
         except (BrokenPipeError, EOFError):
@@ -124,38 +126,29 @@ class _Run:
         except Exception as error:
             traceback.print_exc(file=sys.stderr)
             message = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-            if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(message):
-                message = "there is not enough memory for this: try a smaller size"
-            self._send(end="failed", error=message)
+            self._send(end="failed", error=NO_MEMORY if is_out_of_memory(error) else message)
 
     def _run(self) -> tuple[str, list[Message]]:
         self._send(started=True)
-        try:
-            work, end = self._start(), "done"
-        except _StoppedError as stopped:
-            return stopped.end, []
-        new_settings = self.settings.changed(self.job["changed"]) if self.job["changed"] else None
+        work, end = self._start(), "done"
         frame = next(work.frames, None)  # a generator accepts nothing before its first frame
         try:
             while frame is not None:
                 self._report_frame(work, frame)
-                end, changed = self._handle_commands()
+                end = self._handle_commands()
                 while end == "rewind":
-                    new_settings = (
-                        self.settings.changed(changed) if changed else new_settings or self.settings
-                    )
+                    self.new_settings = self.new_settings or self.settings.model_dump(mode="json")
                     work = self._rewind(work)
-                    end, changed = self._handle_commands(paused=True)
+                    end = self._handle_commands(paused=True)
                     if end in ("done", "stopped"):
                         frame = next(work.frames, frame)
-                new_settings = self.settings.changed(changed) if changed else new_settings
                 if end != "done":
                     break
-                work, next_frame = self._next_frame(work, frame.step, new_settings)
+                work, next_frame = self._next_frame(work, frame.step)
                 self._save_step(work, frame)
                 if next_frame is None:
                     break
-                frame, new_settings = next_frame, None
+                frame = next_frame
         finally:
             work.frames.close()
         if frame is None:
@@ -205,11 +198,13 @@ class _Run:
         except FileNotFoundError:
             return None
 
-    def _next_frame(self, work: Work, step: int, new_settings: Settings | None) -> tuple[Work, Frame | None]:
+    def _next_frame(self, work: Work, step: int) -> tuple[Work, Frame | None]:
         """Return the frame after `step`, computed with the new settings, or with the old ones if those fail.
 
         Work that refuses a change has ended and written its checkpoint, so it resumes from there.
         """
+        new_settings = self.settings.changed(self.new_settings) if self.new_settings else None
+        self.new_settings = None
         try:
             frame = work.frames.send(new_settings)
         except StopIteration:
@@ -286,31 +281,30 @@ class _Run:
         self.names.update(dict.fromkeys(companions, f"{self.technique.verb}{slot.suffix}"))
         return companions
 
-    def _handle_commands(self, *, paused: bool = False) -> tuple[str, Message | None]:
+    def _handle_commands(self, *, paused: bool = False) -> str:
         """Handle the waiting commands; block while the job is paused.
 
-        Return "done" to continue, "stopped" or "suspended" to end, or "rewind" to go back to the target, and
-        the new settings if they changed.
+        Return "done" to continue, "stopped" or "suspended" to end, or "rewind" to go back to the target.
         """
-        changed, since = None, time.monotonic()
+        since = time.monotonic()
         while paused or not self.commands.empty():
             command = self.commands.get()
             if command["do"] == "quit":
                 self.quit = True
-                return "suspended", None
+                return "suspended"
             if command.get("job") != self.job["job"]:
                 continue
             if command["do"] in ("stop", "suspend"):
-                return {"stop": "stopped", "suspend": "suspended"}[command["do"]], changed
+                return {"stop": "stopped", "suspend": "suspended"}[command["do"]]
             if command["do"] == "rewind" and command["step"] in self.history.steps:
                 self.target = command["step"]
-                return "rewind", changed
+                return "rewind"
             if command["do"] == "change":
-                changed = command["settings"]
+                self.new_settings = command["settings"]
             paused = command["do"] == "pause" or (paused and command["do"] != "resume")
         if self.started:  # a pause does not count as running time
             self.started = self.started[0] + time.monotonic() - since, self.started[1]
-        return "done", changed
+        return "done"
 
     def _report_frame(self, work: Work, frame: Frame, *, force: bool = False) -> None:
         """Report progress and write a preview, both at limited rates."""
@@ -338,8 +332,10 @@ class _Run:
             )
 
     def _report_progress(self, work: str, done: int, total: int) -> None:
-        end, _ = self._handle_commands()
-        if end != "done":
+        end = self._handle_commands()
+        if end == "rewind":  # once there is a frame
+            self.commands.put({"do": "rewind", "job": self.job["job"], "step": self.target})
+        elif end != "done":
             raise _StoppedError(end)
         clock = time.monotonic()
         if clock >= self.progress_due:

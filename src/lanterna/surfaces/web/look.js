@@ -31,6 +31,7 @@ const BETWEEN_SUMMARIES = 700; // ms between summaries for a screen reader
 /** Build the page from Python's data.
     @param {{ data: any, arrays: Arrays }} packed */
 export function mount({ data, arrays }) {
+  if (location.pathname.endsWith("/api/look")) passOnDrops();
   /** @param {string} id */
   const find = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
   let state = readState(location.hash);
@@ -361,4 +362,13 @@ export function mount({ data, arrays }) {
   syncViews();
   render();
   play(1);
+}
+
+// In the studio's room a dropped picture is the next one to look at: the studio takes it.
+function passOnDrops() {
+  addEventListener("dragover", (event) => event.preventDefault());
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    parent.postMessage({ dropped: [...(event.dataTransfer?.files ?? [])] }, "*");
+  });
 }

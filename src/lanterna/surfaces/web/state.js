@@ -61,11 +61,11 @@ export function readState(hash) {
   const share = Number(params.get("share"));
   if (share > 0 && share <= 100) state.share = share / 100;
   if (params.has("depth")) state.depth = params.get("depth");
-  const unit = /^(\w+)\.(\d{1,5})$/.exec(params.get("unit") ?? "");
+  const unit = /^([\w.]+)\.(\d{1,5})$/.exec(params.get("unit") ?? "");
   if (unit) state.unit = { layer: unit[1], unit: Number(unit[2]) };
   for (const each of (params.get("cut") ?? "").split(",")) {
-    const one = /^(\w+)\.(\d{1,5})$/.exec(each);
-    const link = /^(\w+):(\d{1,5})-(\d{1,5})$/.exec(each);
+    const one = /^([\w.]+)\.(\d{1,5})$/.exec(each);
+    const link = /^([\w.]+):(\d{1,5})-(\d{1,5})$/.exec(each);
     if (one) state.cuts.push({ layer: one[1], unit: Number(one[2]) });
     if (link) state.cuts.push({ layer: link[1], to: Number(link[2]), from: Number(link[3]) });
   }

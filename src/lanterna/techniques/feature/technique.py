@@ -99,7 +99,7 @@ FEATURE = Technique(
     name="feature", title="Feature", help="What a channel, unit or class of a network looks for.",
     room="look", settings=Feature, run=_feature, outputs=("feature", "sheet"),
     shown_first=("network", "layer", "channel", "class_", "steps"), check=_check_target,
-    describe=_describe,
+    describe=_describe, example={"layer": "block9", "channel": 31},
     arguments=("layer", "channel"),
     manual="""Paint what a channel, unit or class of a network looks for (feature visualisation).
 

@@ -137,7 +137,7 @@ def _check_styles(settings: Instant, counts: Mapping[str, int]) -> Instant:
     return settings
 
 
-_PAINTINGS = Input("style", "a painting, or several", many=True)
+_PAINTINGS = Input("style", "a painting, or several", many=True, example="coffee")
 
 STYLE = Technique(
     name="style", title="Style", help="Your photograph, painted in the style of a painting.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 
 from lanterna.errors import MissingError, UsageError
+from lanterna.surfaces.studio.names import without_folders
 from lanterna.surfaces.studio.routes.requests import ApiResponse
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 async def lanterna_error(_: Request, error: Exception) -> Response:
     """Return one of Lanterna's own errors."""
     status = 404 if isinstance(error, MissingError) else 422 if isinstance(error, UsageError) else 500
-    return ApiResponse({"error": str(error)}, status)
+    return ApiResponse({"error": without_folders(str(error))}, status)
 
 
 async def not_found(_: Request, __: Exception) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from starlette.background import BackgroundTask
@@ -13,6 +14,7 @@ from starlette.responses import FileResponse, Response
 from lanterna.errors import UsageError
 from lanterna.surfaces.studio.messages import Id, Picture, PictureChange
 from lanterna.surfaces.studio.pictures import picture_as_json
+from lanterna.surfaces.studio.routes.jobs import network_kinds
 from lanterna.surfaces.studio.routes.pictures import picture_of
 from lanterna.surfaces.studio.routes.requests import (
     NO_STORE,
@@ -52,6 +54,11 @@ async def change_picture(request: Request) -> Response:
     if "title" in body.model_fields_set:
         words = f"{found['words']} {body.title.lower()}"[-4000:]
         store.change_picture(found["id"], title=body.title, words=words)
+        kinds = await asyncio.to_thread(network_kinds)
+        with suppress(KeyError):  # the job was removed
+            job = store.job(found["job"])
+            if job["title"] == found["title"] and job["kind"] not in kinds:
+                store.change_job(job["id"], title=body.title)
     return ApiResponse(picture_as_json(store, store.picture(found["id"])))
 
 

@@ -12,6 +12,7 @@ from lanterna.errors import UsageError
 from lanterna.surfaces.studio import history
 from lanterna.surfaces.studio.jobs import FINISHED
 from lanterna.surfaces.studio.messages import Input, Job, JobChange, NewJob, StepNumbers, Techniques
+from lanterna.surfaces.studio.names import automatic_title
 from lanterna.surfaces.studio.routes.requests import (
     NO_STORE,
     ApiResponse,
@@ -63,6 +64,20 @@ async def add_job(request: Request) -> Response:
     body = await parsed_body(request, NewJob)
     if "at" in body.model_fields_set:
         return await branch(studio, body)
+    fields = await _validated(studio, body)
+    job_id = studio.store.add_job(**fields, parent=body.parent)
+    studio.queue.start_next()
+    return ApiResponse(job_as_json(studio.store.job(job_id)), 201)
+
+
+async def check_job(request: Request) -> Response:
+    """Check whether a new job would be accepted, without adding it."""
+    await _validated(studio_of(request), await parsed_body(request, NewJob))
+    return Response(status_code=204)
+
+
+async def _validated(studio: Studio, body: NewJob) -> dict[str, Any]:
+    """Return a new job's fields. Errors: `UsageError` in one line; `KeyError` if there is no such parent."""
     inputs = [_input(studio, each) for each in body.inputs]
     if len(inputs) > _MAX_INPUTS:
         raise UsageError(f"a job takes up to {_MAX_INPUTS} pictures")
@@ -72,9 +87,17 @@ async def add_job(request: Request) -> Response:
     fields = await asyncio.to_thread(
         validated_job, body.kind, body.preset, body.settings, inputs, body.title, taken
     )
-    job_id = studio.store.add_job(**fields, inputs=inputs, parent=body.parent)
-    studio.queue.start_next()
-    return ApiResponse(job_as_json(studio.store.job(job_id)), 201)
+    if not fields["title"]:
+        subject = studio.store.picture(inputs[0]["picture"])["title"] if inputs else ""
+        fields["title"] = await _automatic_title(studio, subject, body.kind, body.preset)
+    return {**fields, "inputs": inputs}
+
+
+async def _automatic_title(studio: Studio, subject: str, kind: str, preset: str | None) -> str:
+    from lanterna.surfaces.studio.techniques import technique_named
+
+    technique = await asyncio.to_thread(technique_named, kind)
+    return studio.store.unique_title("jobs", automatic_title(subject, technique.title, preset))
 
 
 async def branch(studio: Studio, body: NewJob) -> Response:
@@ -85,7 +108,7 @@ async def branch(studio: Studio, body: NewJob) -> Response:
     if (body.kind or parent["kind"]) != parent["kind"] or body.inputs or body.preset:
         raise UsageError("a branch takes the kind, pictures and preset of its parent")
     job_id = new_id()
-    title = body.title or parent["title"]
+    title = body.title or await _automatic_title(studio, parent["title"], parent["kind"], parent["preset"])
     begun = {**parent, "begun_with": parent["begun_with"] or parent["settings"]}
     settings = await asyncio.to_thread(_changed_settings, begun, body.settings)
     if parent["kind"] in await asyncio.to_thread(network_kinds):  # the parent's network has the name already
@@ -164,10 +187,12 @@ async def change_job(request: Request) -> Response:
     if "title" in changed and found["kind"] not in await asyncio.to_thread(network_kinds):
         studio.store.change_job(job_id, title=body.title)
     if "settings" in changed:
-        if found["state"] in FINISHED:
-            raise HTTPException(409, f"this job is {found['state']}: start another with these settings")
         settings = await asyncio.to_thread(_changed_settings, found, body.settings)
-        studio.queue.change_settings(job_id, settings)
+        changes = {name: value for name, value in settings.items() if value != found["settings"].get(name)}
+        try:
+            studio.queue.change_settings(job_id, changes)
+        except UsageError as error:
+            raise HTTPException(409, str(error)) from None
     if "before" in changed:
         _move(studio, job_id, body.before)
     if "back" in changed:
@@ -255,6 +280,7 @@ ROUTES = [
     ApiRoute("/api/techniques", techniques, answer=Techniques),
     ApiRoute("/api/jobs", jobs, answer=list[Job]),
     ApiRoute("/api/jobs", add_job, "POST", body=NewJob, answer=Job, status=201),
+    ApiRoute("/api/jobs/check", check_job, "POST", body=NewJob, answer=None, status=204),
     ApiRoute(_JOB, job, answer=Job),
     ApiRoute(_JOB, change_job, "PATCH", body=JobChange, answer=Job),
     ApiRoute(_JOB, remove_job, "DELETE", answer=None, status=204),

@@ -6,16 +6,16 @@ security policy, in a sandbox: its scripts run, but cannot reach the studio.
 
 from __future__ import annotations
 
-import asyncio
 import re
+from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from starlette.responses import HTMLResponse
 
-from lanterna.errors import MissingError, display_names
+from lanterna.errors import LanternaError, MissingError, display_names
 from lanterna.surfaces.studio.messages import Id
-from lanterna.surfaces.studio.routes.requests import ApiRoute, parameter
+from lanterna.surfaces.studio.routes.requests import ApiRoute, parameter, studio_of
 from lanterna.surfaces.studio.store import checked_id
 
 if TYPE_CHECKING:
@@ -30,14 +30,17 @@ NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 async def look(request: Request) -> Response:
     """Return the look page of a picture (by default the first test digit) in a network."""
-    store, query = request.app.state.studio.store, request.query_params
+    studio, query = studio_of(request), request.query_params
+    store = studio.store
     picture = store.picture(checked_id(query["picture"])) if "picture" in query else None
-    page = await asyncio.to_thread(
-        _titled_page,
-        query.get("network", "conv"),
-        None if picture is None else store.file(picture),
-        "a test digit" if picture is None else picture["title"] or "a picture",
-    )
+    name, file = query.get("network", "conv"), None if picture is None else store.file(picture)
+    title = "a test digit" if picture is None else picture["title"] or "a picture"
+    try:  # in a process of its own, so that a large network cannot take the page along
+        page = await studio.looker.run(_titled_page, name, file, title)
+    except BrokenProcessPool:
+        raise LanternaError(
+            f"{name} took too much memory or time, and was stopped: try a smaller network"
+        ) from None
     return HTMLResponse(page, headers={"cache-control": "no-store"})
 
 

@@ -12,6 +12,7 @@ from starlette.responses import FileResponse, Response
 from lanterna.errors import UsageError, display_names, join_lines
 from lanterna.files import sha256
 from lanterna.surfaces.studio.messages import Picture
+from lanterna.surfaces.studio.names import file_name
 from lanterna.surfaces.studio.pictures import MEDIA, import_picture, picture_as_json
 from lanterna.surfaces.studio.routes.requests import (
     IMMUTABLE,
@@ -100,7 +101,7 @@ async def also_file(request: Request) -> Response:
     if not found["also"]:
         raise KeyError(found["id"])
     place = studio_of(request).store.file(found).with_suffix(found["also"])
-    return FileResponse(place, filename=f"painting{found['also']}", headers=IMMUTABLE)
+    return FileResponse(place, filename=file_name(found, found["also"]), headers=IMMUTABLE)
 
 
 _PICTURE, _TITLE = "/api/pictures/{id:id}", {"title": parameter("The picture's title.")}

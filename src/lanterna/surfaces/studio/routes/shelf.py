@@ -55,8 +55,9 @@ async def the_shelf(_: Request) -> Response:
 async def fetch(request: Request) -> Response:
     """Fetch an item to the shelf, as a job."""
     studio = studio_of(request)
-    settings = {"item": request.path_params["name"]}
-    fields = await asyncio.to_thread(validated_job, "fetch", None, settings, [], "", set())
+    name = request.path_params["name"]
+    settings = {"item": name}
+    fields = await asyncio.to_thread(validated_job, "fetch", None, settings, [], f"Fetch {name}", set())
     job_id = studio.store.add_job(**fields, inputs=[], parent=None)
     studio.queue.start_next()
     return ApiResponse(job_as_json(studio.store.job(job_id)), 201)

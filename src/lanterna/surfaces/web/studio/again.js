@@ -1,6 +1,6 @@
 // Opening a technique's room with settings: those of a picture, a variation, or a cell of a contact sheet.
 
-import { settings, formatValue } from "./schema.js";
+import { same, settings, formatValue } from "./schema.js";
 import { address, notify, techniqueOf } from "./store.js";
 
 /** @import { Input, Recipe, Settings } from "./api.js" */
@@ -15,9 +15,13 @@ export function roomAddress(kind, values, inputs = [], others = {}) {
   const technique = techniqueOf(kind);
   if (!technique) return null;
   const query = { kind };
-  for (const each of settings(technique)) {
+  const all = settings(technique);
+  const example = all.some(({ name, defaultValue }) => name === "network" && values.network !== defaultValue)
+    ? {}
+    : technique.example; // what the form starts with
+  for (const each of all) {
     const value = values[each.name];
-    if (value !== undefined && JSON.stringify(value) !== JSON.stringify(each.defaultValue))
+    if (value !== undefined && !same(value, example[each.name] ?? each.defaultValue))
       query[each.name] = formatValue(value);
   }
   for (const { role, picture } of inputs)

@@ -1,5 +1,7 @@
 // The server's API. Every failure is an Error with a message for the user.
 
+import { signal } from "./html.js";
+
 /** @import { Schema } from "./schema.js" */
 
 /** @typedef {Record<string, any>} Settings - a recipe's settings by name
@@ -56,6 +58,7 @@
     @property {string} title
     @property {string} words
     @property {{ properties: Record<string, Schema>, $defs?: Record<string, Schema> }} schema
+    @property {Settings} example - what the form starts with
     @property {Record<string, Settings>} presets
     @property {Record<string, string>} preset_help
     @property {Record<string, string>} thumbnails
@@ -96,6 +99,8 @@
     @property {boolean} deleted
     @property {string | null} also
     @property {string} media
+    @property {string} file - its name outside the studio
+    @property {string} note - what was changed when it was uploaded
     @property {Recipe | null} recipe
 
     @typedef {object} NetworkOf - a network that the studio knows
@@ -136,7 +141,7 @@
     @property {number} milliseconds */
 
 const CLOSED =
-  "The studio was restarted, or this page was opened without its link. " +
+  "The studio has a new link, or this page was opened without it. " +
   "Open the link that its terminal shows, or run “lanterna studio” again.";
 const STORAGE_KEY = "lanterna-session";
 
@@ -151,15 +156,7 @@ if (location.pathname !== "/") {
     @param {string} path */
 export const url = (path) => (localStorage.getItem(STORAGE_KEY) ?? "") + path;
 
-/** An error response of the server. */
-export class ApiError extends Error {
-  /** @param {string} message
-      @param {number} status */
-  constructor(message, status) {
-    super(message);
-    this.status = status;
-  }
-}
+export const refused = signal(""); // what to do if the server does not know this page
 
 /** @param {string} method
     @param {string} path
@@ -173,12 +170,13 @@ async function call(method, path, body, headers = {}) {
   } catch {
     throw new Error("The studio’s server is not responding. Is its terminal still open?");
   }
+  refused.value = response.status === 401 ? CLOSED : "";
   if (response.status === 204) return null;
   const type = response.headers.get("content-type") ?? "";
   const answer = type.startsWith("application/json") ? await response.json() : await response.text();
   if (!response.ok) {
     const message = answer?.error ?? `The server responded with status ${response.status}.`;
-    throw new ApiError(response.status === 401 ? CLOSED : sentence(message), response.status);
+    throw Object.assign(new Error(refused.value || sentence(message)), { status: response.status });
   }
   return answer;
 }

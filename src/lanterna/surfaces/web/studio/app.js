@@ -1,68 +1,29 @@
 // The studio's page: the rooms, the queue below them, and the notices.
 
 import { messageOf } from "lanterna/words.js";
+import { refused } from "./api.js";
+import { listenForDrops, Uploading } from "./drop.js";
 import { listen } from "./events.js";
 import { html, render, signal, useEffect } from "./html.js";
-import { Strip } from "./queue.js";
-import { Gallery } from "./rooms/gallery.js";
+import { lazy } from "./lazy.js";
+import { linkTo, Strip } from "./queue.js";
 import { Make } from "./rooms/make.js";
-import {
-  lastAddress,
-  connected,
-  dismiss,
-  home,
-  load,
-  notices,
-  refused,
-  rooms,
-  route,
-  announcement,
-} from "./store.js";
-
-/** @import { Signal } from "preact" */
+import { lastAddress, connected, dismiss, home, load, notices, rooms, route, announcement } from "./store.js";
+import { report } from "./report.js";
 
 const ready = signal("loading");
-/** @type {Signal<Record<string, unknown>>} */
-const loaded = signal({}); // the components of rooms whose module has loaded
+/** @type {Record<string, unknown>} */
+const own = {}; // the components of rooms with a script of their own
 
 /** @param {{ room: string }} props */
 function Room({ room }) {
-  const own = rooms.value.some(({ name, own }) => name === room && own) && room !== "gallery";
-  useEffect(() => {
-    if (own && !loaded.value[room]) {
-      import(`./rooms/${room}.js`).then(
-        (module) => {
-          loaded.value = { ...loaded.value, [room]: module.default };
-        },
-        () => {
-          loaded.value = { ...loaded.value, [room]: LoadFailed };
-        },
-      );
-    }
-  }, [room]);
-  if (room === "gallery") return html`<${Gallery} />`;
-  if (!own) return html`<${Make} room=${room} />`;
-  const Loaded = loaded.value[room];
-  return Loaded ? html`<${Loaded} />` : null;
+  if (!rooms.value.some((each) => each.name === room && each.own)) return html`<${Make} room=${room} />`;
+  own[room] ??= lazy(() => import(`./rooms/${room}.js`));
+  return html`<${own[room]} />`;
 }
-
-const LoadFailed = () => html`
-  <div class="room">
-    <p class="empty">
-      This room could not be loaded.${" "}
-      <button type="button" class="button small" onClick=${() => location.reload()}>
-        Try again
-      </button>
-    </p>
-  </div>
-`;
 
 function App() {
   const { room } = route.value;
-  const label = rooms.value.find(({ name }) => name === room)?.title ?? "Lanterna";
-  useEffect(() => {
-    document.title = `${label} – Lanterna`;
-  }, [label]);
   useEffect(() => {
     document.querySelector(".rooms [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   }, [room]);
@@ -114,17 +75,23 @@ function App() {
     <${Strip} />
     <div class="notices">
       ${
-        !connected.value &&
-        html`
-          <p class="notice">
-            ${
-              refused.value ||
-              "Connection lost. Reconnecting … " +
-                "If the studio was restarted, open the new address from its terminal."
-            }
-          </p>
-        `
+        ready.value === "ready" && refused.value
+          ? html`
+            <p class="notice" role="alert">
+              ${refused.value}
+              <button type="button" class="button small" onClick=${() => location.reload()}>
+                Try again
+              </button>
+            </p>
+          `
+          : !connected.value &&
+            html`
+              <p class="notice" role="alert">
+                Connection lost: the studio does not answer. Is its terminal still open? Reconnecting …
+              </p>
+            `
       }
+      <${Uploading} />
       ${notices.value.map(
         (each) => html`
           <p class="notice" key=${each.id} role="status">
@@ -175,4 +142,8 @@ async function start() {
 const host = /** @type {HTMLElement} */ (document.getElementById("app"));
 host.replaceChildren();
 render(html`<${App} />`, host);
+listenForDrops();
+report((job) => {
+  location.hash = linkTo(job);
+});
 start();

@@ -1,8 +1,8 @@
 // Server-sent events. The browser resumes a broken stream by itself; if it gives up (the server was down), a
 // new stream is opened after a delay, and everything is loaded again.
 
-import { get, ApiError, url } from "./api.js";
-import { changed, connected, load, updateJob, refused } from "./store.js";
+import { get, url } from "./api.js";
+import { changed, connected, load, updateJob } from "./store.js";
 
 let delay = 500;
 
@@ -14,7 +14,6 @@ export function listen() {
   stream.addEventListener("open", () => {
     if (!connected.value) load.all().catch(() => {});
     connected.value = true;
-    refused.value = "";
     delay = 500;
   });
   on("job", updateJob);
@@ -31,10 +30,7 @@ export function listen() {
   stream.addEventListener("error", async () => {
     connected.value = false;
     if (stream.readyState !== EventSource.CLOSED) return;
-    refused.value = await get("/api/jobs").then(
-      () => "",
-      (error) => (error instanceof ApiError && error.status === 401 ? error.message : ""),
-    );
+    await get("/api/jobs").catch(() => {}); // finds out whether the server knows this page
     setTimeout(listen, delay);
     delay = Math.min(8000, delay * 2);
   });

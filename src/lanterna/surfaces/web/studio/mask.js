@@ -1,20 +1,23 @@
 // A brush for masks: light where a technique works, dark where it leaves the picture alone.
 
 import { contextOf } from "lanterna/canvas.js";
+import { Frame } from "./frame.js";
 import { html, useEffect, useRef, useState } from "./html.js";
 
 /** @import { Ref } from "preact" */
+/** @import { Side } from "./frame.js" */
 
 /** @typedef {{ x: number, y: number }} Pen */
 
 const LONGEST = 1024; // pixels along the mask's longer side
 
-/** A brush over a frame of `width` × `height`, starting from the mask at the URL `initial`.
+/** A brush over a picture, starting from the mask at the URL `initial`; its tools are below the picture.
 
     `done(blob)` gets a grey PNG, or null for no change; `words` describe what is painted.
-    @param {{ width: number, height: number, initial?: string | null, words?: string,
+    @param {{ picture: Side, initial?: string | null, words?: string,
         done: (blob: Blob | null) => void }} props */
-export function Mask({ width, height, initial = null, words = "where to work", done }) {
+export default function Mask({ picture, initial = null, words = "where to work", done }) {
+  const { width, height } = picture;
   /** @type {Ref<HTMLCanvasElement>} */
   const canvas = useRef();
   const pen = useRef(/** @type {Pen | null} */ (null));
@@ -25,6 +28,7 @@ export function Mask({ width, height, initial = null, words = "where to work", d
   const [across, down] = [Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale))];
   const keyPen = useRef({ x: across / 2, y: down / 2, down: false }).current;
   useEffect(() => {
+    canvas.current.closest("section")?.scrollIntoView();
     canvas.current.focus({ preventScroll: true });
     if (initial)
       ink(initial, canvas.current).then(
@@ -92,7 +96,7 @@ export function Mask({ width, height, initial = null, words = "where to work", d
     out.toBlob(done, "image/png");
   }
   return html`
-    <canvas
+    <div class="well"><${Frame} before=${picture} after=${null}><canvas
       class="mask"
       ref=${canvas}
       width=${across}
@@ -117,7 +121,7 @@ export function Mask({ width, height, initial = null, words = "where to work", d
         pen.current = null;
       }}
       onKeyDown=${moveByKey}
-    ></canvas>
+    ></canvas><//></div>
     <div class="mask-tools" role="toolbar" aria-label="Mask">
       <span class="quiet">Paint ${words}.</span>
       <label>

@@ -4,6 +4,7 @@ import { contextOf } from "lanterna/canvas.js";
 import { openWithSettings } from "./again.js";
 import { attempt, examples, notify, techniqueOf } from "./store.js";
 import { get, post, thumbnail, upload, url } from "./api.js";
+import { useZone } from "./drop.js";
 import { Fetch } from "./shelf.js";
 import { html, signal, useEffect, useRef, useState } from "./html.js";
 
@@ -28,49 +29,20 @@ export function remember(picture) {
   return picture;
 }
 
-/** Upload a file; the picture, or null if it was refused. A picture made by Lanterna offers its settings.
-    @param {File | Blob} file */
-export async function uploadPicture(file) {
+/** Upload a file; the picture, or null if it was refused. A picture made by Lanterna offers its settings, if
+    it is the `only` one.
+    @param {File | Blob} file
+    @param {boolean} only */
+export async function uploadPicture(file, only = true) {
   const picture = await attempt(() => upload(file));
-  if (picture?.recipe?.kind && techniqueOf(picture.recipe.kind)) {
+  if (picture?.note) notify(`${picture.title || "The picture"}: ${picture.note}.`);
+  if (only && picture?.recipe?.kind && techniqueOf(picture.recipe.kind)) {
     const { recipe } = picture;
     notify("Lanterna made this picture: its settings are stored in the file.", "Use its settings", () =>
       openWithSettings(recipe, recipe.inputs),
     );
   }
   return picture && remember(picture);
-}
-
-/** Upload what is dropped or pasted anywhere on the page, and pass on the picture's id, if `enabled`.
-    @param {(id: string) => void} set
-    @param {boolean} enabled */
-export function useDropped(set, enabled) {
-  useEffect(() => {
-    if (!enabled) return undefined;
-    const receive = async (received) => {
-      const picture = received && (await uploadPicture(received));
-      if (!picture) return;
-      set(picture.id);
-    };
-    const over = (event) => event.preventDefault();
-    const drop = (event) => {
-      event.preventDefault();
-      const dragged = event.dataTransfer.getData("text/lanterna");
-      if (dragged) set(dragged);
-      else receive(event.dataTransfer.files[0]);
-    };
-    const paste = (event) => {
-      if (!event.target.closest?.("input, dialog")) receive([...event.clipboardData.files][0]);
-    };
-    addEventListener("dragover", over);
-    addEventListener("drop", drop);
-    addEventListener("paste", paste);
-    return () => {
-      removeEventListener("dragover", over);
-      removeEventListener("drop", drop);
-      removeEventListener("paste", paste);
-    };
-  });
 }
 
 /** Add an example photograph as a picture.
@@ -97,11 +69,10 @@ export function Slots({ role, words, many, required, suffix = "", ids, set, extr
             suffix=${suffix}
             words=${words}
             required=${required && place === 0}
+            many=${many}
             more=${many && place > 0}
-            set=${(next) =>
-              set(
-                next ? Object.assign([...ids], { [place]: next }) : ids.filter((_, each) => each !== place),
-              )}
+            set=${(/** @type {string[]} */ chosen) =>
+              set([...ids.slice(0, place), ...chosen, ...ids.slice(place + 1)])}
           />
         `,
       )}
@@ -111,34 +82,18 @@ export function Slots({ role, words, many, required, suffix = "", ids, set, extr
 }
 
 /** @param {{ id: string | null, role: string, words: string, required: boolean, suffix: string,
-    more: boolean, set: (id:
-        string | null) => void }} props */
-function Slot({ id, role, words, required, suffix, more, set }) {
+    many: boolean, more: boolean, set: (ids: string[]) => void }} props */
+function Slot({ id, role, words, required, suffix, many, more, set }) {
   const [picking, setPicking] = useState(false);
-  const [over, setOver] = useState(false);
+  const choose = (/** @type {string[]} */ ids) => {
+    set(ids);
+    setPicking(false);
+  };
+  const zone = useZone(choose, many);
   const picture = usePicture(id);
   const name = role.replace("-", " ");
-  async function drop(event) {
-    event.preventDefault();
-    event.stopPropagation();
-    setOver(false);
-    const dragged = event.dataTransfer.getData("text/lanterna");
-    if (dragged) set(dragged);
-    const file = event.dataTransfer.files[0];
-    if (file) set((await uploadPicture(file))?.id ?? id);
-  }
   return html`
-    <div
-      class="slot"
-      data-over=${over}
-      data-role=${role}
-      onDragOver=${(event) => {
-        event.preventDefault();
-        setOver(true);
-      }}
-      onDragLeave=${() => setOver(false)}
-      onDrop=${drop}
-    >
+    <div class="slot" ref=${zone} data-role=${role}>
       <button
         type="button"
         class="place"
@@ -152,7 +107,7 @@ function Slot({ id, role, words, required, suffix, more, set }) {
         id &&
         !required &&
         html`
-          <button type="button" class="away" aria-label=${`Remove ${name}`} onClick=${() => set(null)}>
+          <button type="button" class="away" aria-label=${`Remove ${name}`} onClick=${() => set([])}>
             ×
           </button>
         `
@@ -165,10 +120,7 @@ function Slot({ id, role, words, required, suffix, more, set }) {
             words=${words}
             only=${suffix ? (each) => each.also === suffix : null}
             close=${() => setPicking(false)}
-            chosen=${(next) => {
-              set(next);
-              setPicking(false);
-            }}
+            chosen=${(next) => choose([next])}
           />
         `
       }
@@ -212,7 +164,6 @@ export function Picker({ words, only = null, close, chosen }) {
       aria-label=${`Choose ${words}`}
       onClose=${close}
       onClick=${(event) => event.target === dialog.current && dialog.current.close()}
-      onPaste=${(event) => accept([...event.clipboardData.files][0])}
     >
       <header>
         <h2>${words[0].toUpperCase() + words.slice(1)}</h2>

@@ -2,9 +2,10 @@
 
 import { roomAddress } from "./again.js";
 import { preview, remove, patch, thumbnail } from "./api.js";
-import { html, signal, time, useEffect, useRef, words } from "./html.js";
+import { html, signal, time, useEffect, useRef } from "./html.js";
 import { useLive } from "./frame.js";
-import { active, address, attempt, current, jobs, load, updateJob, techniqueOf } from "./store.js";
+import { active, address, attempt, current, jobs, load, titleOf, updateJob } from "./store.js";
+import { NotifyMe } from "./report.js";
 
 /** @import { Child, Ref } from "preact" */
 /** @import { Job } from "./api.js" */
@@ -14,16 +15,13 @@ const open = signal(false);
     @param {object} changes */
 const change = (job, changes) => attempt(async () => updateJob(await patch(`/api/jobs/${job.id}`, changes)));
 /** @param {Job} job */
-function name(job) {
-  const technique = techniqueOf(job.kind);
-  if (!technique) return job.kind;
-  const room = words(technique.room);
-  return technique.title === room || technique.room === "shelf"
-    ? technique.title
-    : `${room}: ${technique.title.toLowerCase()}`;
-}
+const name = (job) => job.title || titleOf(job.kind);
+/** What a job is, unless its name says so.
+    @param {Job} job */
+const kindOf = (job) => (/ · |^Fetch/.test(name(job)) ? "" : titleOf(job.kind));
 /** @param {Job} job */
-const linkTo = (job) => roomAddress(job.kind, job.settings, job.inputs, { job: job.id }) ?? address(job.kind);
+export const linkTo = (job) =>
+  roomAddress(job.kind, job.settings, job.inputs, { job: job.id }) ?? address(job.kind);
 
 export function Strip() {
   const job = current.value;
@@ -43,7 +41,7 @@ export function Strip() {
               <span class="mini">${live && html`<img src=${live.address} alt="" />`}</span>
               <span class="what">
                 <b>${name(job)}</b>${" "}
-                <span class="quiet">${job.title && job.title !== name(job) ? job.title : ""}</span>
+                <span class="quiet">${kindOf(job)}</span>
               </span>
             </a>
             <span class="how">
@@ -84,7 +82,7 @@ export function Strip() {
                   ${last.picture && html`<img src=${thumbnail(last.picture)} alt="" />`}
                 </span>
                 <span class="what">
-                  <b>${name(last)}</b> <span class="quiet">is done</span>
+                  <b>${name(last)}</b>${" "}<span class="quiet">is done</span>
                 </span>
               </a>
             `
@@ -142,6 +140,7 @@ function Queue() {
     >
       <header>
         <h2 id="queue-title">Queue</h2>
+        <${NotifyMe} />
         <button type="button" class="button quiet" onClick=${close}>
           Close
         </button>
@@ -248,7 +247,7 @@ function Row({ job, children }) {
         </span>
         <span class="what">
           <b>${name(job)}</b>${" "}
-          <span class="quiet">${job.title && job.title !== name(job) ? job.title : ""}</span>
+          <span class="quiet">${kindOf(job)}</span>
         </span>
       </a>
       <span class="how">

@@ -31,8 +31,13 @@ export function Steps({ job, at, look, settings }) {
     if (at != null && !steps.includes(at)) look(null);
   }, [at, steps.join()]);
   useEffect(() => {
-    if (at == null && strip.current) strip.current.scrollLeft = strip.current.scrollWidth;
-  }, [steps.length, at]);
+    if (!strip.current) return;
+    if (at == null) strip.current.scrollLeft = strip.current.scrollWidth;
+    else
+      strip.current
+        .querySelector("[aria-checked=true]")
+        ?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [job?.id, steps.length, at]);
   const active = job && ["running", "paused"].includes(job.state);
 
   function moveByKey(event) {

@@ -27,11 +27,13 @@ export const networks = signal([]);
 /** @type {Signal<ShelfItem[]>} */
 export const shelf = signal([]); // every item, fetched or not
 export const connected = signal(true);
-export const refused = signal(""); // what to do if the server no longer knows this page
 export const changed = signal(0); // counts the changes to the gallery
 /** @type {Signal<Notice[]>} */
 export const notices = signal([]);
 export const announcement = signal(""); // read out by a screen reader
+export const subject = signal(""); // what the room shows, for the title; "" for the room's own name
+/** @type {Signal<Job | null>} */
+export const ended = signal(null); // the job that has ended last
 
 export const active = computed(() =>
   jobs.value.filter((job) => ["queued", "running", "paused"].includes(job.state)),
@@ -48,6 +50,7 @@ export const titleOf = (kind) => techniqueOf(kind)?.title ?? kind;
 /** @param {string} id */
 export const jobOf = (id) => jobs.value.find((job) => job.id === id);
 
+const OPENED = Date.now() / 1000;
 /** @param {Job} job */
 const hasEnded = (job) => ["done", "stopped", "failed"].includes(job.state);
 /** A job, or its known state if that is newer: a response may arrive after the event of the job's end.
@@ -101,6 +104,7 @@ export const go = (room, query) => {
 /** Change the URL of this room without a history entry, as for a moving slider.
     @param {Query} changes */
 export function setQuery(changes) {
+  if (parse(location.hash).room !== route.value.room) return; // the room is being left
   const query = new URLSearchParams(route.value.query);
   for (const [name, value] of Object.entries(changes)) {
     if (value == null || value === "") query.delete(name);
@@ -120,6 +124,7 @@ export function updateJob(job) {
   else if (index < 0) {
     const count = active.value.length;
     jobs.value = [...jobs.value.slice(0, count), job, ...jobs.value.slice(count)];
+    if (hasEnded(job) && (job.ended ?? 0) > OPENED) announce(job); // it ended at once
   } else {
     const before = jobs.value[index];
     jobs.value = jobs.value.map((each) => (each.id === job.id ? job : each));
@@ -141,7 +146,7 @@ function announce(job) {
     paused: "is paused",
   }[job.state];
   if (event) announcement.value = `${name} ${event}.`;
-  if (job.state === "failed") notify(`${name} failed. ${job.error ?? ""}`);
+  if (hasEnded(job)) ended.value = job;
 }
 
 /** Show a notice at the bottom for some seconds, with an optional action.

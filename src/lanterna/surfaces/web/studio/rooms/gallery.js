@@ -25,7 +25,7 @@ import { SendTo } from "./make.js";
 
 const PAGE_SIZE = 60;
 
-export function Gallery() {
+export default function Gallery() {
   const { query } = route.value;
   const [search, room, starred] = [
     query.get("words") ?? "",
@@ -333,10 +333,9 @@ function PictureDetails({ picture, all, put }) {
             value=${picture.title}
             placeholder=${words(picture.kind)}
             maxlength="120"
-            commit=${(event) =>
-              attempt(async () =>
-                put(await patch(`/api/gallery/${picture.id}`, { title: event.target.value })),
-              )}
+            commit=${({ target }) =>
+              target.value.trim() &&
+              attempt(async () => put(await patch(`/api/gallery/${picture.id}`, { title: target.value })))}
           />
           <${Star} picture=${picture} set=${put} />
         </div>
@@ -429,7 +428,7 @@ function PictureDetails({ picture, all, put }) {
             Loupe
           </button>
           <${SendTo} picture=${picture} />
-          <a class="button small" href=${file(picture.id)} download>
+          <a class="button small" href=${file(picture.id)} download=${picture.file}>
             Save
           </a>
           <button type="button" class="button small" onClick=${deletePicture}>
@@ -470,9 +469,7 @@ async function saveToFolder(pictures) {
   if (!target) return;
   await attempt(async () => {
     for (const picture of pictures) {
-      const suffix = picture.media.split("/")[1].replace("jpeg", "jpg");
-      const title = (picture.title || picture.kind).replace(/[^\p{L}\p{N}.-]+/gu, "-");
-      const name = `${title}-${picture.id.slice(0, 6)}.${suffix}`;
+      const name = picture.file;
       const existing = await target.getFileHandle(name).catch(() => null);
       if (existing) continue;
       const writable = await (await target.getFileHandle(name, { create: true })).createWritable();

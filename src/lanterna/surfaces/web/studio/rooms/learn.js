@@ -8,7 +8,17 @@ import { figure, html, signal, useEffect, useMemo, useRef, useState, words } fro
 import { usePicture } from "../pictures.js";
 import { same, settings, parseValue, formatValue } from "../schema.js";
 import { FirstTime } from "../shelf.js";
-import { active, address, attempt, jobs, setQuery, updateJob, techniqueOf, route } from "../store.js";
+import {
+  active,
+  address,
+  attempt,
+  jobs,
+  setQuery,
+  subject,
+  updateJob,
+  techniqueOf,
+  route,
+} from "../store.js";
 import { progress, SendTo, useJob } from "./make.js";
 
 /** @import { Chart as Charted } from "lanterna/chart.js" */
@@ -137,7 +147,10 @@ function Page({ place, technique }) {
   const Experiment = lesson.quick ? Quick : Slow;
   useEffect(() => {
     document.getElementById("main")?.scrollTo(0, 0);
-    document.title = `${lesson.title} – Lanterna`;
+    subject.value = lesson.title;
+    return () => {
+      subject.value = "";
+    };
   }, []);
   return html`
     <article class="lesson">
@@ -407,7 +420,7 @@ function useOutcome(name, chosen) {
     @param {{ lesson: Lesson, technique: Technique, chosen: Settings, values: Settings, form: Child }}
         props */
 function Slow({ lesson, technique, chosen, values, form }) {
-  const requested = useJob(route.value.query.get("job"), [technique]);
+  const requested = useJob(route.value.query.get("job"), technique.kind);
   const job =
     requested ?? jobs.value.find((each) => each.kind === technique.kind && each.state === "done") ?? null;
   const result = usePicture(job?.picture);
@@ -420,9 +433,7 @@ function Slow({ lesson, technique, chosen, values, form }) {
     : []; // settings changed since then
   async function start() {
     setStarting(true);
-    const created = await attempt(() =>
-      post("/api/jobs", { kind: technique.kind, settings: chosen, title: technique.title }),
-    );
+    const created = await attempt(() => post("/api/jobs", { kind: technique.kind, settings: chosen }));
     setStarting(false);
     if (!created) return;
     updateJob(created);

@@ -2,6 +2,7 @@
 
 import { classify, file, get, url } from "../api.js";
 import { html, useEffect, useState } from "../html.js";
+import { useRoomDrop } from "../drop.js";
 import { Slots, addExample } from "../pictures.js";
 import { Fetch } from "../shelf.js";
 import { examples, setQuery, networks, techniqueOf, route } from "../store.js";
@@ -11,8 +12,12 @@ import { Make } from "./make.js";
 /** @import { Answer, Picture } from "../api.js" */
 
 export default function Look() {
+  return route.value.query.get("kind") ? html`<${Make} room="look" />` : html`<${Picture} />`;
+}
+
+function Picture() {
   const { query } = route.value;
-  if (query.get("kind")) return html`<${Make} room="look" />`;
+  useRoomDrop(([id]) => setQuery({ "in.picture": id }));
   const here = networks.value.filter((each) => each.here);
   const picture = query.get("in.picture") ?? "";
   const digits = (name) => here.find((each) => each.name === name)?.input?.[0] === 1;

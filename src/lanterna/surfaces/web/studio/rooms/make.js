@@ -1,10 +1,13 @@
 // The room of a group of techniques: Dream, Style and Paint are this room with different techniques.
 
 import { file, patch, post, get, upload } from "../api.js";
+import { useRoomDrop } from "../drop.js";
 import { Form } from "../form.js";
 import { figure, html, time, useEffect, useMemo, useRef, useState, words } from "../html.js";
-import { blank, Mask } from "../mask.js";
-import { remember, Slots, addExample, useDropped, usePicture } from "../pictures.js";
+import { lazy } from "../lazy.js";
+import { useLiveSettings } from "../live.js";
+import { Menu } from "../menu.js";
+import { remember, Slots, addExample, usePicture } from "../pictures.js";
 import { settings, parseValue, formatValue } from "../schema.js";
 import { Frame, side, useLive } from "../frame.js";
 import { Fetch, FirstTime } from "../shelf.js";
@@ -15,6 +18,7 @@ import {
   examples,
   go,
   jobOf,
+  notify,
   setQuery,
   places,
   updateJob,
@@ -25,6 +29,9 @@ import { Cells } from "../cells.js";
 
 /** @import { Child, Ref } from "preact" */
 /** @import { Input, Job, Picture, Technique, Settings } from "../api.js" */
+
+const Mask = lazy(() => import("../mask.js"));
+const CHECK_DELAY = 150; // milliseconds without a change, before the server is asked about the settings
 
 /** @param {{ room: string }} props */
 export function Make({ room }) {
@@ -47,7 +54,7 @@ function TechniqueRoom({ room, kinds, technique, query }) {
   const all = useMemo(() => settings(technique), [technique]);
   const requested = query.get("preset") ?? "";
   const preset = technique.presets[requested] ? requested : null;
-  const base = preset ? technique.presets[preset] : {};
+  const base = preset ? technique.presets[preset] : query.get("network") ? {} : technique.example;
   const chosen = Object.fromEntries(
     all
       .map((each) => [each.name, parseValue(query.get(each.name), each)])
@@ -56,7 +63,7 @@ function TechniqueRoom({ room, kinds, technique, query }) {
   const inputs = Object.fromEntries(
     technique.inputs.map(({ role }) => [role, (query.get(`in.${role}`) ?? "").split(",").filter(Boolean)]),
   );
-  const job = useJob(query.get("job"), kinds);
+  const job = useJob(query.get("job"), technique.kind);
   const running = job && ["running", "paused"].includes(job.state);
   const first = technique.inputs.find(({ suffix }) => !suffix)?.role ?? ""; // the role of the main picture
   const grey = technique.inputs.find((each) => each.grey); // the role of masks
@@ -70,47 +77,55 @@ function TechniqueRoom({ room, kinds, technique, query }) {
   const [masking, setMasking] = useState(/** @type {number | null} */ (null));
   const [at, look] = useState(/** @type {number | null} */ (null)); // the earlier step that is shown
   const [starting, setStarting] = useState(false);
-  useExample(technique, inputs);
+  const inputList = Object.entries(inputs).flatMap(([role, ids]) =>
+    ids.map((picture) => ({ role, picture })),
+  );
+  const order = { kind: technique.kind, preset, settings: { ...(preset ? {} : base), ...chosen } };
+  const missing = technique.inputs.filter(({ role, required }) => required && inputs[role].length === 0);
+  const problem = useProblem(missing.length ? null : { ...order, inputs: inputList });
+  useExample(technique, inputs, problem);
 
   /** @type {(role: string) => (ids: string[]) => void} */
   const setRole = (role) => (ids) => setQuery({ [`in.${role}`]: ids.join(",") });
-  useDropped((id) => setQuery({ [`in.${first}`]: id, job: null }), first !== "");
+  const takesMany = technique.inputs.some(({ role, many }) => many && role === first);
+  useRoomDrop(
+    (ids) => {
+      setQuery({ [`in.${first}`]: (takesMany ? ids : ids.slice(0, 1)).join(","), job: null });
+      if (!takesMany && ids.length > 1)
+        notify(`${ids.length} pictures: one job for each?`, `Start ${ids.length} jobs`, () => startEach(ids));
+    },
+    { many: true, enabled: first !== "" },
+  );
 
-  /** @type {Ref<number | undefined>} */
-  const pending = useRef();
+  const sendLive = useLiveSettings(job);
   /** @param {string} name
       @param {any} value */
   function change(name, value) {
     const setting = all.find((each) => each.name === name);
     setQuery({ [name]: value === undefined ? null : formatValue(value) });
-    if (!running || job.kind !== technique.kind || !technique.live.includes(name)) return;
-    clearTimeout(pending.current);
-    const now = value === undefined ? (base[name] ?? setting?.defaultValue) : value;
-    pending.current = setTimeout(
-      () => attempt(async () => updateJob(await patch(`/api/jobs/${job.id}`, { settings: { [name]: now } }))),
-      250,
-    );
+    if (technique.live.includes(name) && (starting || (running && job.kind === technique.kind)))
+      sendLive(name, value === undefined ? (base[name] ?? setting?.defaultValue) : value);
   }
 
   async function start() {
+    if (problem || starting) return;
     setStarting(true);
-    const inputList = Object.entries(inputs).flatMap(([role, ids]) =>
-      ids.map((picture) => ({ role, picture })),
-    );
-    const created = await attempt(() =>
-      post("/api/jobs", {
-        kind: technique.kind,
-        preset,
-        settings: chosen,
-        inputs: inputList,
-        title: main?.title || technique.title,
-      }),
-    );
+    const created = await attempt(() => post("/api/jobs", { ...order, inputs: inputList }));
     setStarting(false);
     if (!created) return;
     updateJob(created);
     setCompare(false);
     setQuery({ job: created.id });
+  }
+  /** @param {string[]} ids - of the main pictures */
+  async function startEach(ids) {
+    const others = inputList.filter(({ role }) => role !== first);
+    for (const picture of ids) {
+      const each = [{ role: first, picture }, ...others];
+      const created = await attempt(() => post("/api/jobs", { ...order, inputs: each }));
+      if (!created) return;
+      updateJob(created);
+    }
   }
 
   useEffect(() => look(null), [job?.id]);
@@ -156,6 +171,7 @@ function TechniqueRoom({ room, kinds, technique, query }) {
     if (!mask || !grey) return;
     remember(mask);
     const masks = [...inputs[grey.role]];
+    const { blank } = await import("../mask.js");
     if (owners) {
       for (let other = 0; other < Math.max(owners.length, place + 1); other += 1) {
         if (other !== place)
@@ -166,7 +182,6 @@ function TechniqueRoom({ room, kinds, technique, query }) {
     setRole(grey.role)(masks);
   }
 
-  const missing = technique.inputs.filter(({ role, required }) => required && inputs[role].length === 0);
   const shownBefore = job ? jobInput : main;
   const earlier = at != null &&
     job && {
@@ -188,33 +203,28 @@ function TechniqueRoom({ room, kinds, technique, query }) {
           ...shapeOf(live, shownBefore),
         };
   const before = side(shownBefore, shownBefore?.title || "The picture");
-
-  return html`
-    <div class="room make">
-      <section class="workspace" aria-label="The picture">
+  const shape = after || before;
+  const workspace = drawing
+    ? html`
+      <${Mask}
+        key=${masking}
+        picture=${side(main, "The picture")}
+        words=${maskLabel && maskLabel(masking)}
+        initial=${inputs.mask[masking] && file(inputs.mask[masking])}
+        done=${saveMask}
+      />
+    `
+    : html`
         <div class="well">
           <${Frame}
-            before=${drawing ? side(main, "The picture") : before}
-            after=${drawing ? null : after}
-            compare=${compare && !drawing}
-            loupe=${loupe && !drawing}
+            key=${shape && shape.width / shape.height}
+            before=${before}
+            after=${after}
+            compare=${compare}
+            loupe=${loupe}
           >
             ${
-              drawing &&
-              html`
-                <${Mask}
-                  key=${masking}
-                  width=${main.width}
-                  height=${main.height}
-                  words=${maskLabel && maskLabel(masking)}
-                  initial=${inputs.mask[masking] && file(inputs.mask[masking])}
-                  done=${saveMask}
-                />
-              `
-            }
-            ${
               !!result?.recipe?.sheet?.length &&
-              !drawing &&
               !compare &&
               !loupe &&
               html`
@@ -251,7 +261,6 @@ function TechniqueRoom({ room, kinds, technique, query }) {
           ...${{
             job,
             result,
-            technique,
             before: shownBefore,
             compare,
             setCompare,
@@ -261,7 +270,10 @@ function TechniqueRoom({ room, kinds, technique, query }) {
           }}
           canCompare=${!!(before && after)}
         />
-      </section>
+    `;
+  return html`
+    <div class="room make">
+      <section class="workspace" aria-label="The picture">${workspace}</section>
       <aside class="panel" aria-label="Settings">
         <div class="scroll">
           <h1>${words(room)}</h1>
@@ -340,38 +352,12 @@ function TechniqueRoom({ room, kinds, technique, query }) {
             live=${running ? technique.live : []}
           />
         </div>
-        <div class="go">
-          ${
-            running &&
-            html`
-              <button
-                type="button"
-                class="button"
-                onClick=${() =>
-                  attempt(async () =>
-                    updateJob(
-                      await patch(`/api/jobs/${job.id}`, {
-                        state: job.state === "paused" ? "running" : "paused",
-                      }),
-                    ),
-                  )}
-              >
-                ${job.state === "paused" ? "Resume" : "Pause"}
-              </button>
-              <button
-                type="button"
-                class="button"
-                onClick=${() =>
-                  attempt(async () => updateJob(await patch(`/api/jobs/${job.id}`, { state: "stopped" })))}
-              >
-                Stop
-              </button>
-            `
-          }
+        <${Go} job=${running ? job : null} problem=${problem}>
           <button
             type="button"
             class="button primary"
-            disabled=${missing.length > 0 || starting}
+            disabled=${missing.length > 0 || !!problem}
+            aria-busy=${starting}
             onClick=${start}
           >
             ${
@@ -382,7 +368,7 @@ function TechniqueRoom({ room, kinds, technique, query }) {
                   : "Start"
             }
           </button>
-        </div>
+        <//>
       </aside>
     </div>
   `;
@@ -410,31 +396,94 @@ function shapeOf(live, before) {
   return alike ? { width: before.width, height: before.height } : { width: live.width, height: live.height };
 }
 
-/** The job of the page: the one in the URL, or the one that is running in this room.
+/** The button that starts a job, and those for the running one; above them what is wrong with the settings.
+    @param {{ job: Job | null, problem?: string, children?: Child }} props */
+export function Go({ job, problem = "", children }) {
+  const change = (/** @type {string} */ state) =>
+    attempt(async () => updateJob(await patch(`/api/jobs/${job?.id}`, { state })));
+  return html`
+    <div class="go">
+      ${
+        problem &&
+        html`
+          <p class="hint" role="status">
+            ${problem}
+          </p>
+        `
+      }
+      ${children}
+      ${
+        job &&
+        html`
+          <button
+            type="button"
+            class="button"
+            disabled=${job.state === "queued"}
+            onClick=${() => change(job.state === "paused" ? "running" : "paused")}
+          >
+            ${job.state === "paused" ? "Resume" : "Pause"}
+          </button>
+          <button type="button" class="button" onClick=${() => change("stopped")}>
+            Stop
+          </button>
+        `
+      }
+    </div>
+  `;
+}
+
+/** The job of the page: the one in the URL, or else the one of this kind that is running. Its id is then
+    added to the URL, so that it stays when it ends.
     @param {string | null} id
-    @param {Technique[]} kinds */
-export function useJob(id, kinds) {
-  const found = id
-    ? jobOf(id)
-    : active.value.find((each) => each.state !== "queued" && kinds.some(({ kind }) => kind === each.kind));
+    @param {string} kind */
+export function useJob(id, kind) {
+  const found = id ? jobOf(id) : active.value.find((each) => each.state !== "queued" && each.kind === kind);
   useEffect(() => {
+    if (!id && found) setQuery({ job: found.id });
     if (id && !found) get(`/api/jobs/${id}`).then(updateJob, () => setQuery({ job: null }));
-  }, [id]);
+  }, [id, found?.id]);
   return found ?? null;
 }
 
-/** Fill a required input with an example photograph.
-    @param {Technique} technique
-    @param {Record<string, string[]>} inputs */
-function useExample(technique, inputs) {
+/** Why a job would be refused, or "". The server knows each technique's rules.
+    @param {object | null} order */
+function useProblem(order) {
+  const body = JSON.stringify(order);
+  const [found, setFound] = useState({ body: "", error: "" });
   useEffect(() => {
-    const requested = technique.inputs.find(
-      ({ role, required, suffix }) => required && !suffix && inputs[role].length === 0,
+    if (!order) return undefined;
+    let cancelled = false;
+    const timer = setTimeout(
+      () =>
+        post("/api/jobs/check", order).then(
+          () => cancelled || setFound({ body, error: "" }),
+          ({ status, message }) => cancelled || setFound({ body, error: status === 422 ? message : "" }),
+        ),
+      CHECK_DELAY,
     );
+    return () => {
+      cancelled = true;
+      clearTimeout(timer);
+    };
+  }, [body]);
+  return found.body === body ? found.error : "";
+}
+
+/** Fill a required input with an example photograph; and once an optional one, if the job lacks something.
+    @param {Technique} technique
+    @param {Record<string, string[]>} inputs
+    @param {string} problem */
+function useExample(technique, inputs, problem) {
+  const offered = useRef("");
+  useEffect(() => {
+    const empty = technique.inputs.filter(({ role, suffix }) => !suffix && inputs[role].length === 0);
+    const lacks = problem && offered.current !== technique.kind;
+    const requested =
+      empty.find(({ required }) => required) ?? (lacks ? empty.find(({ example }) => example) : null);
+    if (requested && !requested.required) offered.current = technique.kind;
     const available = examples.value.filter((each) => each.here);
-    const example =
-      requested && (available.find(({ name }) => name.startsWith(requested.example || name)) ?? available[0]);
-    if (!example) return;
+    if (!requested || !available.length) return;
+    const example = available.find(({ name }) => name.startsWith(requested.example || name)) ?? available[0];
     let left = false; // the room, before the example has come
     addExample(example.name).then((picture) => {
       if (picture && !left && !route.value.query.get(`in.${requested.role}`))
@@ -443,7 +492,12 @@ function useExample(technique, inputs) {
     return () => {
       left = true;
     };
-  }, [technique.kind, examples.value, technique.inputs.map(({ role }) => inputs[role].length).join()]);
+  }, [
+    technique.kind,
+    examples.value,
+    technique.inputs.map(({ role }) => inputs[role].length).join(),
+    problem,
+  ]);
 }
 
 /** @param {{ technique: Technique, preset: string | null }} props */
@@ -531,31 +585,46 @@ function useKeys(keys) {
   });
 }
 
-/** @param {{ job: Job | null, result: Picture | null, technique: Technique, before: Picture | null, main:
+/** Facts in one line, with all of them in a menu.
+    @param {{ facts: string[] }} props */
+export function Facts({ facts }) {
+  return html`
+    <p class="facts" role="status">
+      ${facts.map((each) => html`<span key=${each}>${each}</span>`)}
+    </p>
+    ${
+      facts.length > 2 &&
+      html`
+        <${Menu} label="Details">
+          ${() => facts.map((each) => html`<li key=${each}>${each}</li>`)}
+        <//>
+      `
+    }
+  `;
+}
+
+/** @param {{ job: Job | null, result: Picture | null, before: Picture | null, main:
         Picture | null, compare: boolean, setCompare: (on: boolean) => void, canCompare: boolean,
         loupe: boolean, setLoupe: (on: boolean) => void }} props */
-function Caption({ job, result, technique, before, main, compare, setCompare, canCompare, loupe, setLoupe }) {
+function Caption({ job, result, before, main, compare, setCompare, canCompare, loupe, setLoupe }) {
   const facts = job
     ? progress(job)
     : before
       ? [`${before.title || "a picture"}`, `${before.width} × ${before.height}`]
       : [];
+  const ended = job && !["running", "paused", "queued"].includes(job.state);
   return html`
     <div class="caption">
-      <p class="facts" role="status">
-        ${facts.map((each) => html`<span key=${each}>${each}</span>`)}
-      </p>
+      <${Facts} facts=${facts} />
       <div class="tools" role="toolbar" aria-label="The picture">
-        ${
-          job &&
-          main &&
-          !["running", "paused", "queued"].includes(job.state) &&
-          html`
-            <button type="button" class="button small" onClick=${() => setQuery({ job: null })}>
-              Show the original
-            </button>
-          `
-        }
+        <button
+          type="button"
+          class="button small"
+          disabled=${!ended || !main}
+          onClick=${() => setQuery({ job: null })}
+        >
+          Show the original
+        </button>
         <button
           type="button"
           class="button small"
@@ -581,17 +650,20 @@ function Caption({ job, result, technique, before, main, compare, setCompare, ca
           Loupe
         </button>
         ${
-          result &&
-          html`
-            <${SendTo} picture=${result} />
-            <a
-              class="button small"
-              href=${file(result.id)}
-              download=${`${technique.kind}-${result.id.slice(0, 6)}`}
-            >
-              Save
-            </a>
-          `
+          result
+            ? html`
+              <${SendTo} picture=${result} />
+              <a class="button small" href=${file(result.id)} download=${result.file}>
+                Save
+              </a>
+            `
+            : ["Send to …", "Save"].map(
+                (label) => html`
+                  <button type="button" class="button small" disabled>
+                    ${label}
+                  </button>
+                `,
+              )
         }
       </div>
     </div>
@@ -606,40 +678,23 @@ export function progress(job) {
   else if (job.state === "done") facts.push(job.steps > 1 ? `done in ${job.steps} steps` : "done");
   else facts.push(job.note || `step ${job.step} of ${job.steps || "…"}`);
   if (job.state === "paused" || job.state === "stopped") facts.push(job.state);
+  if (job.state === "running" && job.seconds_left != null) facts.push(`${time(job.seconds_left)} left`);
   for (const [name, value] of Object.entries(job.numbers ?? {})
     .filter(([name]) => name !== "seconds_left")
     .slice(0, 4))
     facts.push(`${name.replace(/_/g, " ")} ${figure(value)}`);
-  if (job.state === "running" && job.seconds_left != null) facts.push(`${time(job.seconds_left)} left`);
   return facts;
 }
 
 /** A menu that opens a picture in another room.
     @param {{ picture: Picture }} props */
 export function SendTo({ picture }) {
-  /** @type {Ref<HTMLDetailsElement>} */
-  const menu = useRef();
-  const close = () => menu.current.removeAttribute("open");
+  const open = places.value.filter(({ suffix }) => !suffix || suffix === picture.also);
   return html`
-    <details
-      class="menu"
-      ref=${menu}
-      onKeyDown=${(event) => {
-        if (event.key === "Escape") {
-          close();
-          menu.current.querySelector("summary")?.focus();
-        }
-      }}
-      onFocusOut=${(event) => {
-        if (event.relatedTarget && !menu.current.contains(event.relatedTarget)) close();
-      }}
-    >
-      <summary class="button small">Send to …</summary>
-      <ul>
-        ${places.value
-          .filter(({ suffix }) => !suffix || suffix === picture.also)
-          .map(
-            ({ room, role, label, kind }) => html`
+    <${Menu} label="Send to …">
+      ${(close) =>
+        open.map(
+          ({ room, role, label, kind }) => html`
             <li key=${label}>
               <button
                 type="button"
@@ -652,8 +707,7 @@ export function SendTo({ picture }) {
               </button>
             </li>
           `,
-          )}
-      </ul>
-    </details>
+        )}
+    <//>
   `;
 }

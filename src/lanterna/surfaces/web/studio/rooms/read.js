@@ -4,8 +4,9 @@ import { messageOf } from "lanterna/words.js";
 import { contextOf } from "lanterna/canvas.js";
 import { makePad } from "lanterna/pad.js";
 import { file, read, readSteps, upload, url } from "../api.js";
+import { useRoomDrop } from "../drop.js";
 import { html, useEffect, useRef, useState } from "../html.js";
-import { Picker, uploadPicture, useDropped } from "../pictures.js";
+import { Picker, uploadPicture } from "../pictures.js";
 import { attempt, go, setQuery, networks, route, announcement } from "../store.js";
 
 /** @import { Child, Ref, State } from "preact" */
@@ -120,7 +121,10 @@ export default function Read() {
       host.current?.replaceChildren();
     };
   }, [page, camera]);
-  useDropped((id) => setQuery({ "in.picture": id, from: null }), true);
+  useRoomDrop(([id]) => {
+    setPicking(false);
+    setQuery({ "in.picture": id, from: null });
+  });
   useEffect(() => {
     if (!page) return;
     setAnswer(null);
@@ -237,11 +241,10 @@ export default function Read() {
           })}
         </ul>
         ${
-          answer &&
-          answer.digits.length > 1 &&
+          (source !== "pad" || (answer && answer.digits.length > 1)) &&
           html`
             <div class="digits-found" aria-label="Digits found" role="group">
-              ${answer.digits.slice(0, 40).map(
+              ${answer?.digits.slice(0, 40).map(
                 (each, place) => html`
                   <button
                     type="button"
@@ -483,6 +486,7 @@ function Page({ picture, answer, which, setWhich, children }) {
       style=${{
         width: `min(100cqw, 100cqh * ${width} / ${height})`,
         aspectRatio: `${width} / ${height}`,
+        visibility: answer || size || children ? "visible" : "hidden", // its shape is unknown
       }}
     >
       ${

@@ -1,12 +1,13 @@
 // Teach: classes of your own pictures, from files or the camera, and a network that distinguishes them.
 
 import { contextOf } from "lanterna/canvas.js";
-import { classify, file, get, patch, post, thumbnail, upload } from "../api.js";
+import { classify, file, get, post, thumbnail } from "../api.js";
+import { uploadAll, useRoomDrop, useZone } from "../drop.js";
 import { TextInput } from "../form.js";
 import { html, signal, time, useEffect, useRef, useState } from "../html.js";
-import { remember, usePicture } from "../pictures.js";
 import { FirstTime } from "../shelf.js";
-import { active, attempt, jobOf, setQuery, networks, updateJob, techniqueOf, route } from "../store.js";
+import { attempt, setQuery, networks, notify, updateJob, techniqueOf, route } from "../store.js";
+import { Facts, Go, useJob } from "./make.js";
 /** @import { Ref, Signal, State } from "preact" */
 /** @import { Answer, Job } from "../api.js" */
 
@@ -51,13 +52,49 @@ const change = (place, fields) =>
     @param {string[]} ids */
 const add = (place, ids) => change(place, { ids: [...classes.value[place].ids, ...ids] });
 
+/** @param {number} place */
+const labelOf = (place) => classes.value[place].name.trim() || `class ${place + 1}`;
+
+/** Remove a class, which can be undone.
+    @param {number} place */
+function removeClass(place) {
+  const [removed, label] = [classes.value[place], labelOf(place)];
+  set(classes.value.toSpliced(place, 1));
+  notify(`${label} was removed.`, "Undo", () => set(classes.value.toSpliced(place, 0, removed)));
+}
+
+/** Remove a picture of a class, which can be undone.
+    @param {number} place
+    @param {number} number */
+function removePicture(place, number) {
+  const { name, ids } = classes.value[place];
+  change(place, { ids: ids.toSpliced(number, 1) });
+  notify(`A picture of ${labelOf(place)} was removed.`, "Undo", () => {
+    const at =
+      classes.value[place]?.name === name ? place : classes.value.findIndex((each) => each.name === name);
+    if (at >= 0) change(at, { ids: classes.value[at].ids.toSpliced(number, 0, ids[number]) });
+  });
+}
+
+/** Add pictures that were dropped beside the classes: to the first empty one, or to a new one.
+    @param {string[]} ids */
+function addBeside(ids) {
+  const empty = classes.value.findIndex((each) => !each.ids.length);
+  if (empty < 0) set([...classes.value, { name: "", ids }]);
+  else add(empty, ids);
+  const place = empty < 0 ? classes.value.length - 1 : empty;
+  notify(
+    `${ids.length} ${ids.length === 1 ? "picture" : "pictures"} added to ${labelOf(place)}.`,
+    "Undo",
+    () => change(place, { ids: classes.value[place].ids.filter((each) => !ids.includes(each)) }),
+  );
+}
+
 export default function Teach() {
   const technique = techniqueOf("teach");
   const { query } = route.value;
-  const jobId = query.get("job");
-  const job =
-    (jobId ? jobOf(jobId) : active.value.find((each) => each.kind === "teach" && each.state !== "queued")) ??
-    null;
+  const job = useJob(query.get("job"), "teach");
+  useRoomDrop(addBeside, { many: true });
   const running = job && ["running", "paused", "queued"].includes(job.state);
   const camera = useCamera();
   const named = classes.value.map(({ name }) => name.trim());
@@ -113,11 +150,10 @@ export default function Teach() {
           </li>
         </ul>
         <div class="caption">
-          <p class="facts" role="status">
-            ${facts(job).map((each) => html`<span key=${each}>${each}</span>`)}
-          </p>
+          <${Facts} facts=${facts(job)} />
         </div>
       </section>
+      <${Try} key=${job?.id} job=${job?.state === "done" ? job : null} camera=${camera} />
       <aside class="panel" aria-label="Settings">
         <div class="scroll">
           <h1>Teach</h1>
@@ -154,26 +190,12 @@ export default function Teach() {
             Fine-tune (takes minutes)
           </label>
           <${FirstTime} names=${["efficientnet-lite0"]} />
-          ${job?.state === "done" && html`<${Taught} job=${job} camera=${camera} />`}
         </div>
-        <div class="go">
-          ${
-            running &&
-            html`
-              <button
-                type="button"
-                class="button"
-                onClick=${() =>
-                  attempt(async () => updateJob(await patch(`/api/jobs/${job.id}`, { state: "stopped" })))}
-              >
-                Stop
-              </button>
-            `
-          }
+        <${Go} job=${running ? job : null}>
           <button type="button" class="button primary" disabled=${!!missing} onClick=${start}>
             ${missing ?? (running ? "Teach another" : "Teach")}
           </button>
-        </div>
+        <//>
       </aside>
     </div>
   `;
@@ -202,34 +224,11 @@ function facts(job) {
 function Class({ place, name, ids, camera }) {
   /** @type {Ref<HTMLInputElement>} */
   const input = useRef();
-  const [over, setOver] = useState(false);
-  const [pending, setPending] = useState(0);
-  async function addFiles(files) {
-    setPending(files.length);
-    for (const each of files) {
-      const picture = await attempt(() => upload(each));
-      if (picture) add(place, [remember(picture).id]);
-      setPending((count) => count - 1);
-    }
-    setPending(0);
-  }
+  const addFiles = async (/** @type {File[]} */ files) => add(place, await uploadAll(files));
+  const zone = useZone((ids) => add(place, ids), true);
   const label = name.trim() || `class ${place + 1}`;
   return html`
-    <li
-      class="taught-class"
-      data-over=${over}
-      onDragOver=${(event) => {
-        event.preventDefault();
-        setOver(true);
-      }}
-      onDragLeave=${() => setOver(false)}
-      onDrop=${(event) => {
-        event.preventDefault();
-        event.stopPropagation();
-        setOver(false);
-        addFiles([...event.dataTransfer.files]);
-      }}
-    >
+    <li class="taught-class" ref=${zone}>
       <header>
         <input
           type="text"
@@ -262,7 +261,7 @@ function Class({ place, name, ids, camera }) {
           type="button"
           class="away"
           aria-label=${`Remove ${label}`}
-          onClick=${() => set(classes.value.filter((_, number) => number !== place))}
+          onClick=${() => removeClass(place)}
         >
           ×
         </button>
@@ -288,30 +287,16 @@ function Class({ place, name, ids, camera }) {
               key=${id + number}
               class="one-of"
               aria-label=${`Remove picture ${number + 1} of ${label}`}
-              onClick=${() => change(place, { ids: ids.filter((_, each) => each !== number) })}
+              onClick=${() => removePicture(place, number)}
             >
-              <${Thumbnail} id=${id} />
+              <img loading="lazy" src=${thumbnail(id)} alt="" />
             </button>
           `,
         )}
-        ${
-          pending > 0 &&
-          html`
-            <span class="hint" role="status">
-              adding ${pending} more …
-            </span>
-          `
-        }
-        ${ids.length === 0 && pending === 0 && html`<p class="hint">Drop pictures here.</p>`}
+        ${ids.length === 0 && html`<p class="hint">Drop pictures here.</p>`}
       </div>
     </li>
   `;
-}
-
-/** @param {{ id: string }} props */
-function Thumbnail({ id }) {
-  usePicture(id);
-  return html`<img loading="lazy" src=${thumbnail(id)} alt="" />`;
 }
 
 // A button that takes one picture when pressed, and continues while it is held.
@@ -413,16 +398,24 @@ function Live({ camera }) {
 }
 
 // The taught network: its mistakes, and its answers for another picture or the camera.
-/** @param {{ job: Job, camera: Camera }} props */
-function Taught({ job, camera }) {
-  const network = networks.value.find((each) => each.name === job.title && each.here);
+/** @param {{ job: Job | null, camera: Camera }} props */
+function Try({ job, camera }) {
+  const name = job?.title ?? "";
+  const network = networks.value.find((each) => each.name === name && each.here);
   const [answers, setAnswers] = useState(/** @type {Answer[] | null} */ (null));
+  const [tried, setTried] = useState(/** @type {string | null} */ (null));
   /** @type {Ref<HTMLInputElement>} */
   const input = useRef();
-  const ask = async (blob) => {
-    const found = blob && (await attempt(() => classify(blob, job.title)));
+  const ask = async (/** @type {string[]} */ [id]) => {
+    if (!id || !job) return;
+    setTried(id);
+    setAnswers(null);
+    zone.current.scrollIntoView({ block: "nearest" });
+    const blob = await (await fetch(file(id))).blob();
+    const found = await attempt(() => classify(blob, name));
     if (found) setAnswers(found.answers);
   };
+  const zone = useZone(ask);
   useEffect(() => {
     // classify continuously while the camera is open
     if (!camera.on || !network) return undefined;
@@ -431,7 +424,7 @@ function Taught({ job, camera }) {
       while (!unmounted) {
         const blob = await camera.capture();
         if (blob && !unmounted)
-          await classify(blob, job.title).then(
+          await classify(blob, name).then(
             (found) => unmounted || setAnswers(found.answers),
             () => {},
           );
@@ -443,29 +436,26 @@ function Taught({ job, camera }) {
     };
   }, [camera.on, network?.name]);
   useEffect(() => {
-    if (!network)
+    if (job && !network)
       attempt(async () => {
         networks.value = await get("/api/networks");
       });
-  }, [job.id]);
-  if (!network) return null;
+  }, [job?.id]);
   return html`
-    <section class="taught" aria-label=${`Answers of ${job.title}`}>
-      <h2>${job.title}</h2>
-      ${
-        job.picture &&
-        html`
-          <a
-            href=${file(job.picture)}
-            target="_blank"
-            rel="noopener"
-            aria-label="Misclassified pictures, full size"
-          >
-            <img src=${thumbnail(job.picture)} alt="" />
-          </a>
-        `
-      }
-      <button type="button" class="button" onClick=${() => input.current.click()}>
+    <section class="taught" ref=${zone} aria-label=${job ? `Answers of ${name}` : "Answers"}>
+      <h2>${name || "Try it"}</h2>
+      <div class="tried">
+        ${
+          tried
+            ? html`<img src=${file(tried)} alt="The picture that was tried" />`
+            : html`
+              <p class="hint">
+                ${job ? "Drop, paste or choose a picture." : "Teach it first: its answers appear here."}
+              </p>
+            `
+        }
+      </div>
+      <button type="button" class="button" disabled=${!network} onClick=${() => input.current.click()}>
         Try a picture …
       </button>
       <input
@@ -475,7 +465,11 @@ function Taught({ job, camera }) {
         class="unseen"
         tabindex="-1"
         aria-label="A picture to classify"
-        onChange=${(event) => ask(event.target.files[0])}
+        onChange=${async (event) => {
+          const files = [...event.target.files];
+          event.target.value = ""; // so that the same file can be tried again
+          ask(await uploadAll(files));
+        }}
       />
       <div role="status" aria-label="Predicted classes">
         <ol class="answers">
@@ -496,12 +490,25 @@ function Taught({ job, camera }) {
         </ol>
       </div>
       <div class="tools">
-        <a class="button small" href=${`#/look?network=${job.title}`}>
-          Look inside
-        </a>
-        <a class="button small" href=${`#/dream?network=${job.title}`}>
-          Dream with it
-        </a>
+        ${
+          job &&
+          html`
+            <a class="button small" href=${`#/look?network=${name}`}>
+              Look inside
+            </a>
+            <a class="button small" href=${`#/dream?network=${name}`}>
+              Dream with it
+            </a>
+          `
+        }
+        ${
+          job?.picture &&
+          html`
+            <a class="button small" href=${file(job.picture)} target="_blank" rel="noopener">
+              Its mistakes
+            </a>
+          `
+        }
       </div>
     </section>
   `;

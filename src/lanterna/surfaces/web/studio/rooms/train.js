@@ -3,22 +3,13 @@
 import { makePlot } from "lanterna/chart.js";
 import { roomAddress } from "../again.js";
 import { get, patch, post, remove } from "../api.js";
+import { useLiveSettings } from "../live.js";
 import { Form, TextInput } from "../form.js";
 import { figure, html, time, useEffect, useMemo, useRef, useState, words } from "../html.js";
 import { settings, parseValue, formatValue } from "../schema.js";
 import { useLive } from "../frame.js";
-import {
-  active,
-  attempt,
-  jobOf,
-  jobs,
-  setQuery,
-  networks,
-  notify,
-  updateJob,
-  techniqueOf,
-  route,
-} from "../store.js";
+import { Facts, Go, useJob } from "./make.js";
+import { attempt, jobOf, jobs, setQuery, networks, notify, updateJob, techniqueOf, route } from "../store.js";
 
 /** @import { Plot } from "lanterna/chart.js" */
 /** @import { Ref, State } from "preact" */
@@ -56,30 +47,22 @@ function Training({ technique }) {
   );
   const value = (/** @type {string} */ name) =>
     chosen[name] ?? base[name] ?? all.find((each) => each.name === name)?.defaultValue;
-  const id = query.get("job");
-  const job =
-    (id ? jobOf(id) : active.value.find((each) => each.kind === "train" && each.state !== "queued")) ?? null;
+  const job = useJob(query.get("job"), "train");
   const running = job && ["running", "paused"].includes(job.state);
   const runs = jobs.value.filter((each) => each.kind === "train" && each.step > 0).slice(0, 12);
   const otherRuns = (query.get("runs") ?? "")
     .split(",")
     .filter((each) => runs.some((run) => run.id === each && run.id !== job?.id));
   const compared = [...new Set([job?.id ?? runs[0]?.id, ...otherRuns].filter(Boolean))].slice(0, MAX_RUNS);
-  /** @type {Ref<number | undefined>} */
-  const pending = useRef();
+  const sendLive = useLiveSettings(job);
 
   /** @param {string} name
       @param {any} next */
   function change(name, next) {
     setQuery({ [name]: next === undefined ? null : formatValue(next) });
-    if (!running || !technique.live.includes(name)) return;
-    clearTimeout(pending.current);
-    const now =
-      next === undefined ? (base[name] ?? all.find((each) => each.name === name)?.defaultValue) : next;
-    pending.current = setTimeout(
-      () => attempt(async () => updateJob(await patch(`/api/jobs/${job.id}`, { settings: { [name]: now } }))),
-      250,
-    );
+    const setting = all.find((each) => each.name === name);
+    if (running && technique.live.includes(name))
+      sendLive(name, next === undefined ? (base[name] ?? setting?.defaultValue) : next);
   }
   async function start() {
     const created = await attempt(() =>
@@ -95,8 +78,6 @@ function Training({ technique }) {
     updateJob(created);
     setQuery({ job: created.id });
   }
-  const state = (/** @type {string} */ next) =>
-    attempt(async () => updateJob(await patch(`/api/jobs/${job?.id}`, { state: next })));
   const names = Object.keys(technique.presets);
   return html`
     <div class="room make train">
@@ -105,9 +86,7 @@ function Training({ technique }) {
         <${Curves} job=${job} compared=${compared} />
         <${Runs} runs=${runs} job=${job} compared=${compared} technique=${technique} />
         <div class="caption">
-          <p class="facts" role="status">
-            ${facts(job).map((each) => html`<span key=${each}>${each}</span>`)}
-          </p>
+          <${Facts} facts=${facts(job)} />
           ${
             job?.state === "done" &&
             networks.value.some((each) => each.name === job.title && each.here) &&
@@ -188,26 +167,11 @@ function Training({ technique }) {
           />
           <${TrainedNetworks} />
         </div>
-        <div class="go">
-          ${
-            running &&
-            html`
-              <button
-                type="button"
-                class="button"
-                onClick=${() => state(job.state === "paused" ? "running" : "paused")}
-              >
-                ${job.state === "paused" ? "Resume" : "Pause"}
-              </button>
-              <button type="button" class="button" onClick=${() => state("stopped")}>
-                Stop
-              </button>
-            `
-          }
+        <${Go} job=${running ? job : null}>
           <button type="button" class="button primary" onClick=${start}>
             ${running ? "Start another" : "Start"}
           </button>
-        </div>
+        <//>
       </aside>
     </div>
   `;
@@ -228,11 +192,11 @@ function facts(job) {
   return [
     first,
     ...(["paused", "stopped"].includes(job.state) ? [job.state] : []),
+    ...(job.state === "running" && job.seconds_left != null ? [`${time(job.seconds_left)} left`] : []),
     ...Object.entries(job.numbers ?? {})
       .filter(([name]) => name !== "seconds_left")
       .slice(0, 5)
       .map(([name, value]) => `${plain(name)} ${figure(value)}`),
-    ...(job.state === "running" && job.seconds_left != null ? [`${time(job.seconds_left)} left`] : []),
   ];
 }
 
@@ -467,9 +431,9 @@ function Curves({ job, compared }) {
     if (!job?.step) return;
     setPoints((previous) => {
       const mine = previous[job.id] ?? [];
-      return mine.length && mine[mine.length - 1].step >= job.step
-        ? previous
-        : { ...previous, [job.id]: [...mine, { step: job.step, numbers: job.numbers }] };
+      if (mine.at(-1)?.step === job.step) return previous;
+      const earlier = mine.filter(({ step }) => step < job.step); // later ones were before it went back
+      return { ...previous, [job.id]: [...earlier, { step: job.step, numbers: job.numbers }] };
     });
   }, [job?.id, job?.step]);
   return html`
