@@ -11,7 +11,8 @@ PYTHON ?= python3
 VENV = .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
-COMPILE = @-$(BIN)/python -m compileall -qq --workers 0 $(VENV)/lib  # on all cores, where pip takes one
+# On all cores, where pip takes one; some packages have files for other versions of Python.
+COMPILE = @$(BIN)/python -m compileall -qq --workers 0 $(VENV)/lib || true
 LOCKED = $(INSTALL) --require-hashes --no-deps --requirement
 ITSELF = $(INSTALL) --constraint constraints.txt --no-build-isolation --editable
 

@@ -149,7 +149,7 @@ def test_a_job_is_checked_before_it_starts(studio: Server) -> None:
     cat = studio("POST", "/api/examples/chelsea.png")["id"]
     before = len(studio("GET", "/api/jobs"))
     photograph, painting = ({"role": role, "picture": cat} for role in ("picture", "style"))
-    assert studio("POST", "/api/jobs/check", {"kind": "instant", "inputs": [photograph, painting]}) is None
+    assert studio("POST", "/api/jobs/check", {"kind": "instant", "inputs": [photograph, painting]})
     status, words = studio.error("POST", "/api/jobs/check", {"kind": "instant", "inputs": [photograph]})
     assert (status, "expected a painting as the style" in words) == (422, True)
     for each in studio("GET", "/api/techniques")["techniques"]:

@@ -274,7 +274,7 @@ def test_runs_are_compared_and_networks_renamed_and_deleted(page: Page, studio: 
 
 
 def test_misread_digits_are_shown_during_training(page: Page):
-    go(page, "#/train?network=dense&epochs=1&fraction=0.1")
+    go(page, "#/train?network=dense&epochs=4")
     page.get_by_role("button", name=re.compile("^Start")).click()
     shown = page.get_by_role("img", name=re.compile("test digits that are currently misread"))
     expect(shown).to_be_visible()

@@ -50,6 +50,7 @@ class Queue:
         self._failed_starts = 0  # in a row
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
+        self._started: float | None = None  # when the active job did, unless it was interrupted since
         self._closing = False
         self._loop = asyncio.get_running_loop()
 
@@ -95,6 +96,7 @@ class Queue:
             self.start_next()
             return
         self.active = job_id
+        self._started = None if job["step"] else time.monotonic()
         stopping = job["note"] == STOPPING
         note = STOPPING if stopping else "starting"
         self.store.change_job(job_id, state="running", begun_with=begun_with, error=None, note=note)
@@ -128,6 +130,7 @@ class Queue:
             raise UsageError(f"this job is {state}: only a queued or running job can be paused")
         self.store.change_job(job_id, state="paused", seconds_left=None)
         if job_id == self.active:
+            self._started = None
             self._send(do="pause", job=job_id)
         self.start_next()
 
@@ -167,6 +170,7 @@ class Queue:
             raise UsageError(
                 f"step {step} is not saved: expected one of {', '.join(map(str, job['history']))}"
             )
+        self._started = None
         self.store.change_job(job_id, state="paused", seconds_left=None)
         self._send(do="rewind", job=job_id, step=step)
 
@@ -211,6 +215,8 @@ class Queue:
             self.store.remove_numbers(job_id, message["rewound"])
             self.store.change_job(job_id, step=message["rewound"], preview=preview, numbers={})
         elif "note" in message:
+            if self._started is not None:  # what is fetched first does not count
+                self._started = time.monotonic()
             self.store.change_job(job_id, note=message["note"], step=message["step"], steps=message["steps"])
         elif "step" in message:
             job = self.store.job(job_id)
@@ -234,7 +240,10 @@ class Queue:
             try:
                 with self.store.transaction():  # killed in between, it would otherwise be added twice
                     picture = self.add_results(self.store.job(job_id), message["results"])
-                    self._record_end(job_id, message["end"], picture=picture)
+                    seconds = None
+                    if message["end"] == "done" and self._started is not None:
+                        seconds = time.monotonic() - self._started
+                    self._record_end(job_id, message["end"], picture=picture, seconds=seconds)
             except OSError as error:
                 if error.errno in _DISK_FULL:
                     raise

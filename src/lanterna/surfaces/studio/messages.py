@@ -94,6 +94,7 @@ class Attempt(Body):
 
 
 Error = TypedDict("Error", {"error": str})
+Forecast = TypedDict("Forecast", {"seconds": int | None, "smaller": int | None})
 Step = TypedDict("Step", {"step": int})
 StepNumbers = TypedDict("StepNumbers", {"step": int, "numbers": Numbers})
 Job = TypedDict("Job", {

@@ -57,6 +57,7 @@ _MIGRATIONS = (
     """,
     "ALTER TABLE jobs ADD COLUMN history TEXT NOT NULL DEFAULT '[]';",
     "ALTER TABLE pictures ADD COLUMN note TEXT NOT NULL DEFAULT '';",
+    "ALTER TABLE jobs ADD COLUMN seconds REAL;",  # of a job that ran to its end without a pause
 )
 _JSON = {"history", "settings", "begun_with", "inputs", "numbers", "recipe", "also"}
 
@@ -155,6 +156,15 @@ class Store:
             _MAX_FINISHED,
         )
         return waiting + ended
+
+    def timed_jobs(self, kind: str) -> list[dict[str, Any]]:
+        """Return the latest jobs of a kind that ran to their end without a pause, newest first."""
+        return self._rows(
+            "SELECT kind, settings, inputs, seconds FROM jobs WHERE kind = ? AND seconds IS NOT NULL "
+            "ORDER BY ended DESC LIMIT ?",
+            kind,
+            _MAX_FINISHED,
+        )
 
     def next_job(self) -> dict[str, Any] | None:
         """Return the first waiting job, or None."""

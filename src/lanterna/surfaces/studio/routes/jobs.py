@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
@@ -10,8 +11,17 @@ from starlette.responses import FileResponse, Response
 
 from lanterna.errors import UsageError
 from lanterna.surfaces.studio import history
+from lanterna.surfaces.studio.forecast import forecast
 from lanterna.surfaces.studio.jobs import FINISHED
-from lanterna.surfaces.studio.messages import Input, Job, JobChange, NewJob, StepNumbers, Techniques
+from lanterna.surfaces.studio.messages import (
+    Forecast,
+    Input,
+    Job,
+    JobChange,
+    NewJob,
+    StepNumbers,
+    Techniques,
+)
 from lanterna.surfaces.studio.names import automatic_title
 from lanterna.surfaces.studio.routes.requests import (
     NO_STORE,
@@ -25,7 +35,7 @@ from lanterna.surfaces.studio.routes.requests import (
 from lanterna.surfaces.studio.store import checked_id, new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from starlette.requests import Request
 
@@ -34,7 +44,7 @@ if TYPE_CHECKING:
 
 def job_as_json(job: Mapping[str, Any]) -> dict[str, Any]:
     """Return a job as the API's JSON."""
-    hidden = ("begun_with", "made", "place", "tries")
+    hidden = ("begun_with", "made", "place", "seconds", "tries")
     shown = {name: value for name, value in job.items() if name not in hidden}
     return {**shown, "created": job["made"], "history": [{"step": step} for step in job["history"]]}
 
@@ -71,9 +81,22 @@ async def add_job(request: Request) -> Response:
 
 
 async def check_job(request: Request) -> Response:
-    """Check whether a new job would be accepted, without adding it."""
-    await _validated(studio_of(request), await parsed_body(request, NewJob))
-    return Response(status_code=204)
+    """Check whether a new job would be accepted, without adding it, and forecast how long it will take."""
+    studio = studio_of(request)
+    fields = await _validated(studio, await parsed_body(request, NewJob))
+    done = [
+        {**job, "pixels": _pixels(studio, job["inputs"])} for job in studio.store.timed_jobs(fields["kind"])
+    ]
+    return ApiResponse(forecast(fields["settings"], _pixels(studio, fields["inputs"]), done))
+
+
+def _pixels(studio: Studio, inputs: Sequence[Mapping[str, Any]]) -> tuple[int, int] | None:
+    """Return the width and height of a job's first picture, or None if there is none any more."""
+    with contextlib.suppress(KeyError):
+        for each in inputs[:1]:
+            picture = studio.store.picture(each["picture"])
+            return picture["width"], picture["height"]
+    return None
 
 
 async def _validated(studio: Studio, body: NewJob) -> dict[str, Any]:
@@ -280,7 +303,7 @@ ROUTES = [
     ApiRoute("/api/techniques", techniques, answer=Techniques),
     ApiRoute("/api/jobs", jobs, answer=list[Job]),
     ApiRoute("/api/jobs", add_job, "POST", body=NewJob, answer=Job, status=201),
-    ApiRoute("/api/jobs/check", check_job, "POST", body=NewJob, answer=None, status=204),
+    ApiRoute("/api/jobs/check", check_job, "POST", body=NewJob, answer=Forecast),
     ApiRoute(_JOB, job, answer=Job),
     ApiRoute(_JOB, change_job, "PATCH", body=JobChange, answer=Job),
     ApiRoute(_JOB, remove_job, "DELETE", answer=None, status=204),

@@ -82,7 +82,7 @@ function TechniqueRoom({ room, kinds, technique, query }) {
   );
   const order = { kind: technique.kind, preset, settings: { ...(preset ? {} : base), ...chosen } };
   const missing = technique.inputs.filter(({ role, required }) => required && inputs[role].length === 0);
-  const problem = useProblem(missing.length ? null : { ...order, inputs: inputList });
+  const { problem, seconds, smaller } = useCheck(missing.length ? null : { ...order, inputs: inputList });
   useExample(technique, inputs, problem);
 
   /** @type {(role: string) => (ids: string[]) => void} */
@@ -367,7 +367,28 @@ function TechniqueRoom({ room, kinds, technique, query }) {
                   ? "Start another"
                   : "Start"
             }
+            ${
+              seconds &&
+              !missing.length &&
+              html`
+                <small>about ${time(seconds)}</small>
+              `
+            }
           </button>
+          ${
+            smaller &&
+            !running &&
+            html`
+              <button
+                type="button"
+                class="button"
+                title="Takes about two minutes"
+                onClick=${() => change("size", smaller)}
+              >
+                Take ${smaller} pixels
+              </button>
+            `
+          }
         <//>
       </aside>
     </div>
@@ -445,19 +466,23 @@ export function useJob(id, kind) {
   return found ?? null;
 }
 
-/** Why a job would be refused, or "". The server knows each technique's rules.
-    @param {object | null} order */
-function useProblem(order) {
+/** Why a job would be refused, or ""; and how many seconds it will take, with a smaller size if they are many.
+    The server knows each technique's rules, and how long other jobs took.
+    @param {object | null} order
+    @returns {{ problem: string, seconds: number | null, smaller: number | null }} */
+function useCheck(order) {
   const body = JSON.stringify(order);
-  const [found, setFound] = useState({ body: "", error: "" });
+  const [found, setFound] = useState({ body: "", problem: "", seconds: null, smaller: null });
   useEffect(() => {
     if (!order) return undefined;
     let cancelled = false;
     const timer = setTimeout(
       () =>
         post("/api/jobs/check", order).then(
-          () => cancelled || setFound({ body, error: "" }),
-          ({ status, message }) => cancelled || setFound({ body, error: status === 422 ? message : "" }),
+          (forecast) => cancelled || setFound({ body, problem: "", ...forecast }),
+          ({ status, message }) =>
+            cancelled ||
+            setFound({ body, problem: status === 422 ? message : "", seconds: null, smaller: null }),
         ),
       CHECK_DELAY,
     );
@@ -466,7 +491,7 @@ function useProblem(order) {
       clearTimeout(timer);
     };
   }, [body]);
-  return found.body === body ? found.error : "";
+  return { ...found, problem: found.body === body ? found.problem : "" };
 }
 
 /** Fill a required input with an example photograph; and once an optional one, if the job lacks something.
