@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _PROPORTIONAL = ("steps", "width", "height", "frames", "epochs", "fraction", "samples")
 _NOT_SLOWER = {*_PROPORTIONAL, "size", "seed"}  # their values may differ in a job that is compared
+_START = 1.0  # seconds that a job takes however small it is
 _LIKE = 3  # jobs that a forecast is the median of
 _OWN_SIZE = 512  # pixels, along the longer side, at most: of jobs that do not set a size
 _LONG = 300.0  # seconds from which a smaller size is offered,
@@ -29,15 +30,21 @@ def forecast(
 
     Each is None if unknown or not needed. `picture` is the width and height of the job's main input; `done`
     are finished jobs of the same kind, newest first, each with its `settings`, `seconds` and `pixels`, the
-    size of its input. Those whose other settings are most alike are taken as the measure, and the time is
-    proportional to the pixels and the steps.
+    size of its input. Those whose other settings are most alike are taken as the measure, and among them
+    those of the nearest size; apart from starting, the time is proportional to the pixels and the steps.
     """
     alike = [each for each in done if each["settings"].get("network") == settings.get("network")]
-    alike = sorted(alike, key=lambda each: _differences(each["settings"], settings))[:_LIKE]
-    if not alike:
+    work = _work(settings, picture)
+    amounts = [_work(each["settings"], each["pixels"]) for each in alike]
+    nearest = sorted(
+        zip(alike, amounts, strict=True),
+        key=lambda each: (_differences(each[0]["settings"], settings), abs(math.log(each[1] / work))),
+    )[:_LIKE]
+    if not nearest:
         return {"seconds": None, "smaller": None}
-    rate = statistics.median(each["seconds"] / _work(each["settings"], each["pixels"]) for each in alike)
-    seconds = rate * _work(settings, picture)
+    starting = min(_START, *(each["seconds"] / 2 for each, _ in nearest))
+    rate = statistics.median((each["seconds"] - starting) / amount for each, amount in nearest)
+    seconds = starting + rate * work
     smaller = None
     if seconds > _LONG and "size" in settings:
         side = _side(settings, picture) * math.sqrt(_SHORTER / seconds)
