@@ -466,7 +466,7 @@ export function useJob(id, kind) {
   return found ?? null;
 }
 
-/** Why a job would be refused, or ""; and the seconds that it will take, with a smaller size if they are many.
+/** Why a job would be refused, or ""; and the seconds it will take, with a smaller size if they are many.
     The server knows each technique's rules, and how long other jobs took.
     @param {object | null} order
     @returns {{ problem: string, seconds: number | null, smaller: number | null }} */
