@@ -38,7 +38,8 @@ def choose_device(name: str = "auto") -> torch.device:
 
 def describe_device(device: torch.device) -> str:
     """Describe a device and its fast precision, for example `cpu (2 threads, bfloat16)`."""
-    hardware = f"{torch.get_num_threads()} threads" if device.type == "cpu" else ""
+    threads = torch.get_num_threads()
+    hardware = f"{threads} thread{'s' * (threads > 1)}" if device.type == "cpu" else ""
     if device.type == "cuda":
         hardware = torch.cuda.get_device_name(device)
     parts = [hardware, str(fast_dtype(device)).removeprefix("torch.")]

@@ -247,6 +247,8 @@ def test_a_table_has_rows_and_columns(tmp_path: Path, capsys: pytest.CaptureFixt
     assert distance(text, "\n".join("\t".join(line) for line in cells)) <= 1
     found = {(digit["row"], digit["column"]) for digit in output["digits"]}
     assert found == {(r, c) for r, line in enumerate(cells) for c, number in enumerate(line) if number}
+    assert main(["read", str(tmp_path / "table.jpg"), "--quiet"]) == 0
+    assert capsys.readouterr().out == output["text"] + "\n"  # with real tabs, for a spreadsheet
 
 
 @pytest.mark.parametrize("turn", [90, 180, 270])

@@ -113,8 +113,8 @@ def say(text: str, *, quiet: bool = False) -> None:
 
 
 def show(*lines: str) -> None:
-    """Print lines of the result, on standard output, with unprintable characters escaped."""
-    print("\n".join(map(escape, lines)), flush=True)
+    """Print lines of the result, on standard output, with unprintable characters escaped, except for tabs."""
+    print("\n".join("\t".join(map(escape, line.split("\t"))) for line in lines), flush=True)
 
 
 def console(*, stdout: bool = False) -> Console:

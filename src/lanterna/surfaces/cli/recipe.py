@@ -114,7 +114,7 @@ def _describe(recipe: Recipe, command: str) -> list[str]:
     rows = [
         ("picture", f"{recipe.output} of {recipe.verb}"),
         ("made with", f"Lanterna {recipe.lanterna}, torch {recipe.torch}"),
-        ("made on", f"{recipe.machine}, {recipe.device}, {recipe.threads} threads"),
+        ("made on", f"{recipe.machine}, {recipe.device}, threads: {recipe.threads}"),
         *((note.role or "from", f"{note.path} (sha256 {note.sha256[:12]})") for note in recipe.inputs),
     ]
     if recipe.network:
