@@ -347,6 +347,15 @@ def test_nothing_to_resume_is_missing(capsys):
     assert "gone.pt" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["cat.png", "notes.txt", "out.png"])
+def test_no_file_but_a_checkpoint_is_replaced_by_one(here, capsys, name):
+    (here / "notes.txt").write_text("mine")
+    before = {file: file.read_bytes() for file in (here / "cat.png", here / "notes.txt")}
+    assert dream("cat.png", *SMALL, "-o", "out.png", "--checkpoint", name, "--force") == 2
+    assert "checkpoint" in capsys.readouterr().err
+    assert before == {file: file.read_bytes() for file in before}
+
+
 @pytest.mark.usefixtures("trained")
 def test_sheets_of_a_network_without_positions(tmp_path, capsys):
     picture = torch.rand(3, 28, 28, generator=torch.Generator().manual_seed(0))
