@@ -86,6 +86,16 @@ class TrainingState:
             self.history[:] = state["history"]
 
 
+def check_replaceable(path: Path) -> None:
+    """Raise `UsageError` if there is something at `path` that is no checkpoint, which would be lost."""
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(4) == b"PK\3\4":  # a zip archive, as torch writes them
+                return
+    if path.exists():
+        raise UsageError(f"{path} is not a checkpoint: choose another name for --checkpoint")
+
+
 def write_state(path: Path, state: Mapping[str, object]) -> None:
     """Write tensors and plain values by name, atomically; `settings` are text in JSON.
 
@@ -197,6 +207,8 @@ class Checkpointer:
 
     Work is only resumed with the same `pictures`. `every` is the time between two checkpoints in seconds,
     `Checkpointer.every` if None; the studio sets less, so that a person can go back in small steps.
+
+    Errors: those of `check_replaceable`.
     """
 
     every: ClassVar[float] = 10.0
@@ -208,6 +220,8 @@ class Checkpointer:
         pictures: Sequence[torch.Tensor | None],
         every: float | None = None,
     ) -> None:
+        if path:
+            check_replaceable(path)
         self.path = path
         self.seconds = self.every if every is None else every
         self._settings = settings

@@ -27,6 +27,7 @@ from lanterna.surfaces.cli.digit_reader import open_or_train
 from lanterna.surfaces.cli.preview import run_through
 from lanterna.techniques import execute
 from lanterna.techniques import technique as declared
+from lanterna.techniques.checkpoint import check_replaceable
 from lanterna.techniques.rerun import cell_commands
 
 if TYPE_CHECKING:
@@ -138,19 +139,11 @@ def _checkpoint(technique: Technique, options: Mapping[str, Any], paths: _Output
         raise UsageError("--resume needs --checkpoint PATH, the file that the stopped work was saved to")
     if path is not None and path.resolve() == paths.output.resolve():
         raise UsageError(f"--checkpoint and -o name the same file, {path}: choose two")
-    if path is not None and path.exists() and not _may_be_a_checkpoint(path):
-        raise UsageError(f"{path} is not a checkpoint: choose another name for --checkpoint")
+    if path is not None:
+        check_replaceable(path)
     if path is not None and path.exists() and not (resume or force):
         raise UsageError(f"{path} has unfinished work: --resume continues it, --force starts again")
     return path
-
-
-def _may_be_a_checkpoint(path: Path) -> bool:
-    """Return whether a file begins like a checkpoint, a zip archive: a finished one is deleted."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(4) == b"PK\3\4"
 
 
 class _OutputPaths:
