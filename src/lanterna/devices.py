@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 
 from lanterna import settings
-from lanterna.errors import LanternaError, UsageError
+from lanterna.errors import LanternaError, UsageError, is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,17 +55,6 @@ def free_memory(device: torch.device) -> int | None:
     except OSError:
         return None
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), None)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error means that a device has run out of memory.
-
-    On the CPU and on MPS torch raises a plain RuntimeError, recognised by its message only.
-    """
-    messages = ("DefaultCPUAllocator", "MPS backend out of memory")
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and any(message in str(error) for message in messages)
-    )
 
 
 def fit_tiles(work: Callable[[int], T], tile: int, longest: int, min_tile: int = 256) -> tuple[T, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +79,19 @@ def explain_blamed_networks() -> Iterator[None]:
         if failure is None:
             raise
         raise LanternaError(f"{failure} ({describe(error)})") from error
+
+
+_OUT_OF_MEMORY = re.compile("alloc.*memory|memory.*alloc|bad_alloc|out of memory", re.I)  # in torch's wording
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error means that the machine or a device has run out of memory.
+
+    On the CPU and on MPS torch raises a plain RuntimeError, recognised by its message only.
+    """
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError | OSError) and _OUT_OF_MEMORY.search(str(error)) is not None
+    )
 
 
 def describe(error: BaseException) -> str:

@@ -7,7 +7,6 @@ import contextlib
 import faulthandler
 import multiprocessing
 import os
-import re
 import signal
 import sys
 import threading
@@ -15,20 +14,14 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, TypeVar
 
-from lanterna.errors import LanternaError
+from lanterna.errors import LanternaError, is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.context import ForkServerContext, SpawnContext
 
 _Result = TypeVar("_Result")
-_OUT_OF_MEMORY = re.compile("alloc.*memory|memory.*alloc|bad_alloc|out of memory", re.I)  # in torch's wording
 NO_MEMORY = "there is not enough memory for this: try a smaller size"
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Return whether an exception says that memory ran out."""
-    return isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)) is not None
 
 
 def process_context() -> ForkServerContext | SpawnContext:

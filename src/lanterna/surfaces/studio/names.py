@@ -18,9 +18,9 @@ _SUFFIX = re.compile(r"\.[A-Za-z0-9]{2,5}$")
 
 
 def automatic_title(subject: str, technique: str, preset: str | None = None) -> str:
-    """Return a title such as "Cat · dream · eyes · 14:32": what of, how, and when.
+    """Return a title such as "Cat · dream · eyes · 14:32": the subject, the technique, the time.
 
-    `subject` is the title of the picture that it is about, or "": then the technique comes first.
+    `subject` is the title of the input picture, or "": then the technique comes first.
     """
     what = _SUFFIX.sub("", subject.partition(_BETWEEN)[0]).replace("_", " ").strip()
     parts = [what, technique.lower() if what else technique, preset, time.strftime("%H:%M")]

@@ -19,9 +19,15 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lanterna.errors import LanternaError, UsageError, display_names, explain_blamed_networks
+from lanterna.errors import (
+    LanternaError,
+    UsageError,
+    display_names,
+    explain_blamed_networks,
+    is_out_of_memory,
+)
 from lanterna.surfaces.studio.history import History
-from lanterna.surfaces.studio.isolated import NO_MEMORY, is_out_of_memory
+from lanterna.surfaces.studio.isolated import NO_MEMORY
 from lanterna.surfaces.studio.pictures import describe_recipe, write_jpeg
 
 if TYPE_CHECKING:
