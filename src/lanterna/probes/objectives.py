@@ -10,7 +10,7 @@ pictures with different objectives can share a batch without influencing each ot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -73,16 +73,22 @@ def layer_outputs(network: Network, images: Tensor, layers: frozenset[str]) -> d
 
 def native_layer_outputs(network: Network, images: Tensor, layers: frozenset[str]) -> dict[str, Tensor]:
     """Return the outputs of `layers` by name, in the network's own precision."""
+    return dict(each_layer_output(network, images, layers))
+
+
+def each_layer_output(
+    network: Network, images: Tensor, layers: frozenset[str]
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield the name and output of each of `layers`, in the network's order and precision, once computed."""
     for name in layers:
         network.layer(name)
-    outputs: dict[str, Tensor] = {}
-    if layers:
-        for name, output in network.run(images):
-            if name in layers:
-                outputs[name] = output
-                if len(outputs) == len(layers):
-                    break
-    return outputs
+    left = len(layers)
+    for name, output in network.run(images) if layers else ():
+        if name in layers:
+            yield name, output
+            left -= 1
+            if not left:
+                break
 
 
 def channel(layer: str, index: int | Sequence[int]) -> Objective:

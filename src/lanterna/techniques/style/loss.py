@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lanterna.probes.objectives import native_layer_outputs
+from lanterna.probes.objectives import each_layer_output, native_layer_outputs
 from lanterna.probes.statistics import Moments, moments
 from lanterna.techniques.octaves import resized_mask
 
@@ -96,17 +96,13 @@ def compute_loss(network: Network, picture: Tensor, target: Target, tile: int) -
     gradient = torch.zeros_like(picture)
     if len(tiles) == 1:
         pixels = picture.detach().requires_grad_()
-        outputs = native_layer_outputs(network, pixels[None], layers)
-        style = _style_loss(target, _gather_moments(target, outputs, tiles[0], picture))
-        content = target.content.loss(outputs[target.content.layer], slice(None), slice(None))
+        sums, content = _measure(network, pixels, target, tiles[0])
+        style = _style_loss(target, sums)
         (gradient,) = torch.autograd.grad(style + target.weights.content * content, pixels)
         style, content = style.detach(), content.detach()
     else:
         with torch.no_grad():
-            parts = [
-                _gather_moments(target, _run_tile(network, picture, each, layers), each, picture)
-                for each in tiles
-            ]
+            parts = [_measure(network, _pixels_of(picture, each), target, each)[0] for each in tiles]
         sums = [
             {name: reduce(add, (part[index][name] for part in parts)) for name in target.weights.layers}
             for index in range(len(target.styles))
@@ -114,17 +110,13 @@ def compute_loss(network: Network, picture: Tensor, target: Target, tile: int) -
         style, moment_gradients = _moment_gradients(target, sums)
         content = torch.zeros(())
         for each in tiles:
-            pixels = picture[:, each.down.padded, each.across.padded].detach().requires_grad_()
-            outputs = native_layer_outputs(network, pixels[None], layers)
-            part = _crop_to_core(outputs, target.content.layer, each)
-            tile_content = target.content.loss(part.features, part.rows, part.columns)
+            pixels = _pixels_of(picture, each).detach().requires_grad_()
+            found_sums, tile_content = _measure(network, pixels, target, each)
             # A linear function of the tile's sums: its gradient is that of the style loss.
             tile_style = sum(
                 (gradients[name][0] * found[name].first).sum()
                 + (gradients[name][1] * found[name].second).sum()
-                for gradients, found in zip(
-                    moment_gradients, _gather_moments(target, outputs, each, picture), strict=True
-                )
+                for gradients, found in zip(moment_gradients, found_sums, strict=True)
                 for name in gradients
             )
             (tile_gradient,) = torch.autograd.grad(tile_style + target.weights.content * tile_content, pixels)
@@ -198,7 +190,7 @@ def compute_features(network: Network, picture: Tensor, layer: str, tile: int) -
         for each in _split_into_tiles(picture, tile, receptive_radius(network, layers)):
             outputs = _run_tile(network, picture, each, layers)
             rows = [*rows, []] if each.across.core.start == 0 else rows
-            rows[-1].append(_crop_to_core(outputs, layer, each).features)
+            rows[-1].append(_crop_to_core(outputs[layer], each).features)
     return torch.cat([torch.cat(row, 3) for row in rows], 2)
 
 
@@ -212,7 +204,7 @@ def compute_moments(
         for each in _split_into_tiles(picture, tile, receptive_radius(network, names)):
             outputs = _run_tile(network, picture, each, names)
             for name in layers:
-                part = moments(_crop_to_core(outputs, name, each).features)
+                part = moments(_crop_to_core(outputs[name], each).features)
                 sums[name] = sums[name] + part if name in sums else part
     return sums
 
@@ -253,29 +245,38 @@ def _moment_gradients(
     return loss.detach(), [{name: (next(gradients), next(gradients)) for name in part} for part in leaves]
 
 
-def _gather_moments(
-    target: Target, outputs: Mapping[str, Tensor], tile: _Tile, picture: Tensor
-) -> list[dict[str, Moments]]:
-    """Return, for each style, the moments of its layers over a tile's core."""
-    gathered: list[dict[str, Moments]] = []
-    unmasked: dict[str, Moments] = {}  # shared by all styles without a mask
-    for style in target.styles:
-        by_layer: dict[str, Moments] = {}
-        for name in target.weights.layers:
-            part = _crop_to_core(outputs, name, tile)
-            if style.mask is None:
-                if name not in unmasked:
-                    unmasked[name] = moments(part.features)
-                by_layer[name] = unmasked[name]
-            else:
-                mask = resized_mask(style.mask.to(picture), part.size)
-                by_layer[name] = moments(part.features, mask[0, part.rows, part.columns])
-        gathered.append(by_layer)
-    return gathered
+def _measure(
+    network: Network, pixels: Tensor, target: Target, tile: _Tile
+) -> tuple[list[dict[str, Moments]], Tensor]:
+    """Return the moments of each style's layers over a tile's core, and the core's part of the content loss.
+
+    Each layer is measured as soon as it is computed, so the backward pass computes the layer's gradient when
+    it gets there: if it were measured at the end, the gradients of all layers would be held from the start.
+    """
+    sums: list[dict[str, Moments]] = [{} for _ in target.styles]
+    content = torch.zeros(())
+    layers = frozenset({*target.weights.layers, target.content.layer})
+    for name, output in each_layer_output(network, pixels[None], layers):
+        part = _crop_to_core(output, tile)
+        if name == target.content.layer:
+            content = target.content.loss(part.features, part.rows, part.columns)
+        if name in target.weights.layers:
+            unmasked: Moments | None = None  # shared by all styles without a mask
+            for style, by_layer in zip(target.styles, sums, strict=True):
+                if style.mask is not None:
+                    mask = resized_mask(style.mask.to(pixels), part.size)
+                    by_layer[name] = moments(part.features, mask[0, part.rows, part.columns])
+                else:
+                    by_layer[name] = unmasked = unmasked or moments(part.features)
+    return sums, content
+
+
+def _pixels_of(picture: Tensor, tile: _Tile) -> Tensor:
+    return picture[:, tile.down.padded, tile.across.padded]
 
 
 def _run_tile(network: Network, picture: Tensor, tile: _Tile, layers: frozenset[str]) -> dict[str, Tensor]:
-    return native_layer_outputs(network, picture[None, :, tile.down.padded, tile.across.padded], layers)
+    return native_layer_outputs(network, _pixels_of(picture, tile)[None], layers)
 
 
 class _Part(NamedTuple):
@@ -287,8 +288,7 @@ class _Part(NamedTuple):
     size: tuple[int, int]
 
 
-def _crop_to_core(outputs: Mapping[str, Tensor], layer: str, tile: _Tile) -> _Part:
-    output = outputs[layer]
+def _crop_to_core(output: Tensor, tile: _Tile) -> _Part:
     crops, places, sizes = [], [], []
     for span, count in zip(tile, output.shape[2:], strict=True):
         # Strides are powers of two; pixels left over after the last stride make the quotient a bit larger.
