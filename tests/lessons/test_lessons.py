@@ -375,6 +375,27 @@ def test_two_layers_separate_what_one_cannot(points, limit, hidden):
 
 
 @pytest.mark.slow
+def test_what_a_network_can_express_is_not_what_training_finds():
+    """Three lines enclose a ring, so three units can; 15 trainings of the other code say 4 or 5 find it."""
+    found = finding("layers", points="rings")
+    assert found.numbers["hidden units that can"] == 3
+    assert 3 < found.numbers["hidden units at the median"] <= 6
+    assert len(found.seeds) == 15
+    assert "3 hidden units can reach 95 %" in found.words
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+def test_networks_of_several_sizes_train_as_each_does_alone(activation):
+    settings = Layers(activation=activation)
+    together = layers.trained_sizes(settings, [3, 8], [0, 1])
+    for size, nets in together.items():
+        (alone,) = layers.trained(settings.changed({"hidden": size}), 2, [1])
+        for one, other in zip(nets[1].parameters(), alone.parameters(), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.slow
 def test_two_layers_are_one_without_an_activation():
     found = finding("layers", points="xor", activation="none", hidden=2)
     assert found.verdict == "holds only when"

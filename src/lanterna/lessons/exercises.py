@@ -230,7 +230,7 @@ def _separated_by_one_layer() -> str:
     shares = {}
     for points in ("xor", "rings", "two heaps"):
         settings = layers.Layers.checked({"points": points})
-        shares[points] = layers.accuracy(settings, layers.trained(settings, 1, [0]), [0])
+        (shares[points],) = layers.accuracies(settings, layers.trained(settings, 1, [0]), [0])
     return max(shares, key=lambda points: shares[points])
 
 
