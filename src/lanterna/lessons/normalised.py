@@ -1,14 +1,15 @@
 """Lesson 10. Normalised in size and orientation: how far off may a digit be until a network misreads it?
 
 MNIST's digits were scaled into a box of 20 pixels and centred by their mass (LeCun et al. 1998, section III).
-Here test digits are shifted, rotated or scaled, and read either directly or after the normalisation that
-Lanterna applies to a page (`lanterna.images.normalise`). A dense and a convolutional network read them, each
-trained with and without augmentation.
+Here test digits are shifted, scaled and rotated, and read either directly or after the normalisation that
+Lanterna applies to a page (`lanterna.images.normalise`). Dense and convolutional networks read them, trained
+with and without augmentation, from several seeds.
 """
 
 from __future__ import annotations
 
 import math
+import statistics
 from collections import deque
 from functools import lru_cache
 from itertools import product
@@ -16,12 +17,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from lanterna.images.digits import Digits, mnist
 from lanterna.images.normalise import normalise
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.lessons.progress import track
+from lanterna.lessons.text import listed
 from lanterna.techniques.technique import Settings
 from lanterna.techniques.train.algorithm import accuracy, train
 from lanterna.techniques.train.settings import Train
@@ -33,10 +35,11 @@ if TYPE_CHECKING:
     from lanterna.networks.network import Network
 
 Kind = Literal["dense", "conv"]
-_AMOUNTS: dict[str, tuple[float, ...]] = {
-    "shifted": (0, 1, 2, 3, 4, 6), "turned": (0, 10, 20, 30, 45), "scaled": (0.5, 0.65, 0.8, 1, 1.2, 1.4),
+Change = Literal["shifted", "scaled", "turned"]
+_AMOUNTS: dict[Change, tuple[float, ...]] = {
+    "shifted": (0, 1, 2, 3, 4, 6), "scaled": (0.5, 0.65, 0.8, 1, 1.2, 1.4), "turned": (0, 10, 20, 30, 45),
 }  # fmt: skip
-_UNITS = {"shifted": "pixels to the side", "turned": "degrees", "scaled": "times the size"}
+_UNITS: dict[Change, str] = {"shifted": "pixels to the side", "turned": "degrees", "scaled": "times the size"}
 _MARGIN = 0.1  # of accuracy: a smaller loss makes no difference
 _KINDS: tuple[Kind, ...] = ("dense", "conv")
 
@@ -46,11 +49,18 @@ class Normalised(Settings):
 
     verb: ClassVar[str] = "learn normalised"
 
-    change: Literal["shifted", "turned", "scaled"] = Field(
-        default="shifted", description="What happens to the test digits."
-    )
+    change: tuple[Change, ...] = Field(
+        default=("shifted", "scaled", "turned"), min_length=1, max_length=3,
+        description="What happens to the test digits.",
+    )  # fmt: skip
     digits: int = Field(default=500, ge=50, le=10_000, description="Test digits to read.")
     fraction: float = Field(default=0.2, ge=0.02, le=1, description="The share of MNIST to learn from.")
+    runs: int = Field(default=3, ge=1, le=9, description="Networks of each kind, with different seeds.")
+
+    @field_validator("change", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
 
 
 def changed(images: Tensor, how: str, amount: float) -> Tensor:
@@ -76,7 +86,7 @@ def cleaned(images: Tensor) -> Tensor:
     return (normalise(patches).images * 255).round().to(torch.uint8)
 
 
-@lru_cache(maxsize=8)  # the same four networks serve every change of the test digits
+@lru_cache(maxsize=36)  # the networks of the largest number of runs serve all settings of the test digits
 def trained(fraction: float, seed: int, kind: Kind, *, augmented: bool) -> Network:
     """Train a network, with or without augmentation."""
     requested = {
@@ -89,66 +99,78 @@ def trained(fraction: float, seed: int, kind: Kind, *, augmented: bool) -> Netwo
 
 
 def experiment(settings: Normalised) -> Outcome:
-    """Measure four networks' accuracy on digits that are more and more off, raw and normalised."""
+    """Measure accuracy on digits that are more and more off, raw and normalised: medians over seeds."""
+    seeds = range(settings.seed, settings.seed + settings.runs)
+    changes = tuple(dict.fromkeys(settings.change))
     test = mnist("test")
     images, labels = test.images[: settings.digits], test.labels[: settings.digits]
-    amounts = _AMOUNTS[settings.change]
-    raw = [changed(images, settings.change, amount) for amount in amounts]
-    clean = [cleaned(batch) for batch in raw]
-    accuracies: dict[str, list[float]] = {}
-    for kind, augmented in track([*product(_KINDS, (False, True))], "training networks"):
-        network = trained(settings.fraction, settings.seed, kind, augmented=augmented)
-        name = f"{kind}, augmented" if augmented else kind
-        accuracies[name] = [accuracy(network, Digits(batch, labels)) for batch in raw]
-        accuracies[f"{name}, normalised"] = [accuracy(network, Digits(batch, labels)) for batch in clean]
-    unchanged = amounts.index(1 if settings.change == "scaled" else 0)
-    off = [index for index in range(len(amounts)) if index != unchanged]
-    lost = {
-        name: values[unchanged] - min(values[index] for index in off) for name, values in accuracies.items()
+    batches = {
+        (change, amount, clean): Digits(cleaned(off) if clean else off, labels)
+        for change in changes
+        for amount in _AMOUNTS[change]
+        for off in [changed(images, change, amount)]
+        for clean in (False, True)
     }
-    raw_lost, clean_lost = lost["dense"], lost["dense, normalised"]
-    holds = raw_lost > clean_lost + _MARGIN
-    best = accuracies["conv, augmented"]
-    far = next((amounts[index] for index in off if best[index] < best[unchanged] - _MARGIN), None)
-    verdict: Verdict = "holds" if holds else "does not hold"
-    words = (
-        f"When digits are {settings.change}, the dense network's accuracy falls by up to {_points(raw_lost)} "
-        f"percentage points, the convolutional one's by {_points(lost['conv'])}. Trained with augmentation, "
-        f"they lose {_points(lost['dense, augmented'])} and {_points(lost['conv, augmented'])}. If the "
-        f"digits are normalised first, the networks without augmentation lose {_points(clean_lost)} and "
-        f"{_points(lost['conv, normalised'])}. "
-    )
-    if holds:
-        words += "So normalising is mostly necessary, but a convolutional network trained with augmentation "
-        words += (
-            "can do without: it never loses more than 10 points."
-            if far is None
-            else f"loses more than 10 points only at {far:g} {_UNITS[settings.change]}."
-        )
-    else:
-        words += "Here normalising does not help"
-        words += (
-            ": it straightens slanted digits but does not undo a rotation."
-            if settings.change == "turned"
-            else "."
-        )
-    lines = [
-        Line(name, amounts, values, "dashed" if name.endswith("normalised") else "line")
-        for name, values in accuracies.items()
-        if "augmented" not in name or "normalised" not in name
+    accuracies: dict[tuple[str, Change], list[list[float]]] = {}  # of each seed
+    for seed, kind, augmented in track([*product(seeds, _KINDS, (False, True))], "training networks"):
+        network = trained(settings.fraction, seed, kind, augmented=augmented)
+        for change, clean in product(changes, (False, True)):
+            name = f"{kind}{', augmented' if augmented else ''}{', normalised' if clean else ''}"
+            values = [accuracy(network, batches[change, amount, clean]) for amount in _AMOUNTS[change]]
+            accuracies.setdefault((name, change), []).append(values)
+    lost = {key: [_lost(key[1], values) for values in group] for key, group in accuracies.items()}
+    helped = [
+        change
+        for change in changes
+        if statistics.median(lost["dense", change])
+        > statistics.median(lost["dense, normalised", change]) + _MARGIN
     ]
-    chart = Chart(
-        f"{settings.digits} test digits, {settings.change}",
-        _UNITS[settings.change],
-        "read correctly",
-        lines,
+    verdict: Verdict = (
+        "holds" if helped == list(changes) else "holds only when" if helped else "does not hold"
     )
-    numbers = {f"lost, {name}": value for name, value in lost.items()}
-    return Outcome(Finding(verdict, words, numbers, (settings.seed,)), [chart])
+    words = [_said(change, lost) for change in changes]
+    if helped:
+        words.append(f"So normalising matters when digits are {listed(helped)}.")
+    if unhelped := [change for change in changes if change not in helped]:
+        words.append(f"When they are {listed(unhelped)}, it does not help.")
+    if "turned" in unhelped:
+        words.append("It straightens slanted digits, but does not undo a rotation.")
+    charts = [
+        Chart(
+            f"{settings.digits} test digits, {change}", _UNITS[change], "read correctly",
+            [
+                Line(
+                    name, _AMOUNTS[change], [statistics.median(each) for each in zip(*group, strict=True)],
+                    "dashed" if name.endswith("normalised") else "line",
+                )
+                for (name, each_change), group in accuracies.items()
+                if each_change == change and not ("augmented" in name and "normalised" in name)
+            ],
+        )
+        for change in changes
+    ]  # fmt: skip
+    numbers = {f"lost, {name}, {change}": statistics.median(group) for (name, change), group in lost.items()}
+    return Outcome(Finding(verdict, " ".join(words), numbers, tuple(seeds)), charts)
 
 
-def _points(loss: float) -> str:
-    return f"{100 * loss:.0f}"
+def _lost(change: Change, values: list[float]) -> float:
+    """Return how much accuracy is lost at worst, compared with digits that were not changed."""
+    unchanged = values[_AMOUNTS[change].index(1 if change == "scaled" else 0)]
+    return unchanged - min(values)
+
+
+def _said(change: Change, lost: dict[tuple[str, Change], list[float]]) -> str:
+    def points(name: str) -> str:
+        losses = [100 * each for each in lost[name, change]]
+        middle = f"{statistics.median(losses):.0f}"
+        return middle if len(losses) == 1 else f"{middle} ({min(losses):.0f} to {max(losses):.0f})"
+
+    return (
+        f"When digits are {change}, the dense network loses up to {points('dense')} percentage points and "
+        f"the convolutional one {points('conv')}; trained with augmentation, {points('dense, augmented')} and "
+        f"{points('conv, augmented')}; without it, but with the digits normalised first, "
+        f"{points('dense, normalised')} and {points('conv, normalised')}."
+    )
 
 
 LESSON = Lesson(
