@@ -571,8 +571,19 @@ def test_relu_learns_sooner_but_so_does_a_stretched_sigmoid(seed):
     assert ratio > 1 / 3
     assert [line.xs for line in result.charts[1].lines] == [
         range(1, 5)
-    ] * 3  # three hidden layers, and the last
-    assert len(result.rows) == 1 + 2 * 3
+    ] * 4  # three hidden layers, and the last
+    assert len(result.rows) == 1 + 2 * 4
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("shelved")
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_sigmoid_with_a_start_that_suits_it_learns_at_depth(seed):
+    found = finding("squash", depths=[8], runs=1, steps=1000, goal=0.8, seed=seed)
+    assert found.numbers["sigmoid, 8: reached"] == 0
+    assert found.numbers["suited sigmoid, 8: reached"] == 1
+    assert found.numbers["suited sigmoid, 8: gradient"] > 100 * found.numbers["sigmoid, 8: gradient"]
+    assert "What stops it at depth is the start." in found.words
 
 
 @pytest.mark.slow

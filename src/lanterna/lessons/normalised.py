@@ -167,9 +167,9 @@ def _said(change: Change, lost: dict[tuple[str, Change], list[float]]) -> str:
 
     return (
         f"When digits are {change}, the dense network loses up to {points('dense')} percentage points and "
-        f"the convolutional one {points('conv')}; trained with augmentation, {points('dense, augmented')} and "
-        f"{points('conv, augmented')}; without it, but with the digits normalised first, "
-        f"{points('dense, normalised')} and {points('conv, normalised')}."
+        f"the convolutional one {points('conv')}; trained with augmentation, "
+        f"{points('dense, augmented')} and {points('conv, augmented')}; without it, but "
+        f"with the digits normalised first, {points('dense, normalised')} and {points('conv, normalised')}."
     )
 
 

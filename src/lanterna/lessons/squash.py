@@ -6,7 +6,9 @@ derivative is at most a quarter, so that the gradient shrinks with every layer o
 1991). A ReLU's is 1 when it is on and 0 when it is off, which may be for good (a dead unit).
 
 Tanh tests the "because it is simple": it is a stretched sigmoid, 2 sigmoid(2 x) - 1, and no simpler, but its
-derivative reaches 1 and its outputs are centred on 0 (Glorot and Bengio 2010).
+derivative reaches 1 and its outputs are centred on 0 (Glorot and Bengio 2010). The suited sigmoid has the
+same shape as the other one, but starts as suits its shape: with four times the weights, as its derivative is
+a quarter of tanh's, and with biases that cancel the mean of its inputs, 0.5.
 """
 
 from __future__ import annotations
@@ -39,9 +41,11 @@ if TYPE_CHECKING:
     from lanterna.lessons.lesson import Verdict
     from lanterna.networks.network import Network
 
-Activation = Literal["sigmoid", "tanh", "relu"]
+Activation = Literal["sigmoid", "tanh", "relu", "suited sigmoid"]
 
-ACTIVATIONS: tuple[Activation, ...] = ("relu", "sigmoid", "tanh")
+ACTIVATIONS: tuple[Activation, ...] = ("relu", "sigmoid", "tanh", "suited sigmoid")
+_GAINS: dict[Activation, float] = {"relu": 2**0.5, "sigmoid": 1.0, "tanh": 1.0, "suited sigmoid": 4.0}
+_MEAN = 0.5  # of a sigmoid's outputs
 # Each activation's derivative, computed from its output.
 _DERIVATIVES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
     nn.Sigmoid: lambda out: out * (1 - out),
@@ -83,14 +87,17 @@ class TrainingRun:
 
 
 def network(settings: Saturation, activation: Activation, depth: int, seed: int) -> Network:
-    """Return a digit network with Xavier initialisation (Glorot and Bengio 2010)."""
-    net = dense([settings.units] * depth, activation)
+    """Return a digit network with Xavier initialisation (Glorot and Bengio 2010), times a gain."""
+    suited = activation == "suited sigmoid"
+    net = dense([settings.units] * depth, "sigmoid" if activation == "suited sigmoid" else activation)
     generator = torch.Generator().manual_seed(seed)
-    for module in net.modules():
-        if isinstance(module, nn.Linear):
-            gain = 2**0.5 if activation == "relu" else 1.0
-            nn.init.xavier_normal_(module.weight, gain, generator=generator)
-            nn.init.zeros_(module.bias)
+    first, *others = (module for module in net.modules() if isinstance(module, nn.Linear))
+    for layer in (first, *others):
+        gain = 1.0 if suited and layer is others[-1] else _GAINS[activation]
+        nn.init.xavier_normal_(layer.weight, gain, generator=generator)
+        nn.init.zeros_(layer.bias)
+        if suited and layer is not first:
+            layer.bias.data = -_MEAN * layer.weight.data.sum(1)
     return net
 
 
@@ -161,13 +168,28 @@ def experiment(settings: Saturation) -> Outcome:
 
     verdict, words = _conclusion(settings, depths, sooner("relu"), sooner("tanh"), any(reached.values()))
     deepest = depths[-1]
+    if (
+        reached["suited sigmoid", deepest] > settings.runs / 2
+        and reached["sigmoid", deepest] <= settings.runs / 2
+    ):
+        words += (
+            f" Nor because of the sigmoid's shape: with {counted(deepest, 'hidden layer')} the same sigmoid "
+            f"learns in {_needed(settings, runs['suited sigmoid', deepest])} steps if its weights start "
+            "larger and its biases cancel the mean of its inputs (the suited sigmoid). What stops it "
+            "at depth is the start."
+        )
     first = {activation: gradients[activation, deepest][0] for activation in ACTIVATIONS}
     most_dead = {
         activation: max(dead_units[activation, depth] for depth in depths) for activation in ACTIVATIONS
     }
     ends = dict.fromkeys((depths[0], deepest))
     words = " ".join([
-        *(f"With {counted(depth, 'hidden layer')} {_steps(settings, steps, depth)}." for depth in ends),
+        *(
+            f"With {counted(depth, 'hidden layer')} ReLU needs {_needed(settings, runs['relu', depth])} "
+            f"steps, tanh {_needed(settings, runs['tanh', depth])} and sigmoid "
+            f"{_needed(settings, runs['sigmoid', depth])}."
+            for depth in ends
+        ),
         words,
         f"With {counted(deepest, 'hidden layer')}, before the first step, the correction (the gradient) that "
         f"reaches the first layer is {_fraction(first['sigmoid'])} of the last layer's with sigmoids, "
@@ -239,14 +261,16 @@ def _conclusion(
     return "holds" if relu == depths and not tanh else "holds only when", f"{words}."
 
 
-def _steps(settings: Saturation, steps: dict[tuple[Activation, int], float], depth: int) -> str:
-    needed = {
-        activation: f"{steps[activation, depth]:.0f}"
-        if steps[activation, depth] < settings.steps
-        else f"more than {settings.steps}"
-        for activation in ACTIVATIONS
-    }
-    return f"ReLU needs {needed['relu']} steps, tanh {needed['tanh']} and sigmoid {needed['sigmoid']}"
+def _needed(settings: Saturation, runs: Sequence[TrainingRun]) -> str:
+    """Return the steps that trainings needed: the median, and the range or how many got there."""
+    steps = sorted(run.steps for run in runs)
+    reached = sum(run.reached for run in runs)
+    if not reached:
+        return f"more than {settings.steps}"
+    median = f"{statistics.median(steps):.0f}"
+    if reached < len(runs):
+        return f"{median} or more ({reached} of {len(runs)} get there)"
+    return f"{median} ({steps[0]} to {steps[-1]})" if steps[0] < steps[-1] else median
 
 
 def _lines(depths: list[int], values: dict[tuple[Activation, int], float]) -> list[Line]:
