@@ -27,6 +27,7 @@ from lanterna.images.digits import mnist
 from lanterna.images.ink import WORKING_SIZE, Page, find_drawing, find_ink
 from lanterna.images.normalise import Normalised, normalise
 from lanterna.images.pictures import select_page
+from lanterna.images.segments import ink_levels
 from lanterna.images.sheet import find_sheet
 from lanterna.networks.digits import CLASSES, SIDE
 from lanterna.techniques.read.layout import UNREAD, Item, arrange, number_words
@@ -59,6 +60,9 @@ _LIKELY = 0.5  # the mean score on a sheet: the grain of an empty one scores les
 _CLEARLY = 0.08  # how much better the mean score of another way must be
 _MANY_POINTS = 12
 _SIGN, _SURE_SIGN = 0.8, 0.95  # the probability of a sign that is read, and of one that may be a digit
+_ROUND, _FILLED = 1.35, 0.65  # of a dot: its longer side divided by the shorter, and its share of the box
+_ROUGHEST = 0.1  # the noise of paper; photographs of other things have more
+_LEAST_SHARE = 0.7  # of the ink on a page with a single digit
 _MAX_ASPECT = 0.7  # width divided by height up to which a segment is one digit and not cut
 _MAX_ASPECT_ON_PAD = 0.9  # higher, because an unfinished digit scores badly without being two digits
 
@@ -230,6 +234,8 @@ def read(
     )
     certainty = torch.tensor([segment.certainty for segment in segments])
     confidence = trust * page_probability * certainty
+    if not pad and not _looks_like_page(page, len(order)):
+        confidence = confidence.clamp_max(_DOUBTFUL / 2)
     neighbours = _neighbours(scorer, seen.features[order], settings.nearest)
     readings = tuple(
         Reading(
@@ -285,6 +291,17 @@ def _upright_page(picture: Tensor, size: tuple[int, int], scorer: Scorer) -> Pag
     return page
 
 
+def _looks_like_page(page: Page, digits: int) -> bool:
+    """Return whether a picture may be one of a page: smooth paper, and no single digit among much else."""
+    if digits != 1:
+        return page.evened.noise < _ROUGHEST
+    ink = page.ink.numpy()
+    written = ink > ink_levels(ink, page.evened.noise)[1]
+    boxes = [segment.box for segment in (*page.segments.digits, *page.segments.marks)]
+    found = sum(int(written[y0:y1, x0:x1].sum()) for x0, y0, x1, y1 in boxes)
+    return page.evened.noise < _ROUGHEST and found > _LEAST_SHARE * int(written.sum())
+
+
 def _texts(segments: Sequence[Segment], seen: ReadSegments, reader: SegmentReader) -> list[str]:
     """Return what each segment on a page is read as: a digit, a sign or `[?]`.
 
@@ -301,7 +318,8 @@ def _texts(segments: Sequence[Segment], seen: ReadSegments, reader: SegmentReade
         tall_bracket = tall[n] and name in "()" and share > _SIGN
         sign = share > _SURE_SIGN and float(seen.digit[n]) < 0.5
         if seen.excluded[n] or sign or tall_bracket:
-            texts[n] = name if share > _SIGN else UNREAD
+            equals = _is_equals(segments[n])
+            texts[n] = "=" if equals else name if share > _SIGN else UNREAD
     return texts
 
 
@@ -318,7 +336,16 @@ def _marks(marks: Sequence[Segment], segments: Sequence[Segment], reader: Segmen
         for mark, name, share in zip(larger, read.names, read.sign.tolist(), strict=True)
         if share > _SIGN
     }
-    return [Item(*mark.box, "=" if _is_equals(mark) else texts.get(id(mark), "")) for mark in marks]
+    return [
+        Item(*mark.box, "=" if _is_equals(mark) else texts.get(id(mark), ""), round=_is_round(mark))
+        for mark in marks
+    ]
+
+
+def _is_round(mark: Segment) -> bool:
+    """Return whether a mark is a dot without a tail: as wide as high, and filled."""
+    alike = max(mark.width, mark.height) < _ROUND * min(mark.width, mark.height)
+    return alike and float((mark.ink > 0.5).mean()) > _FILLED
 
 
 def _is_equals(mark: Segment) -> bool:
