@@ -56,11 +56,13 @@ _ORIENTATION = 274  # the EXIF tag
 _DOUBTFUL = 0.6
 
 _GOOD = 0.75  # the mean score of digits: below it a sheet is looked for, above it a page is turned
-_LIKELY = 0.5  # the mean score on a sheet: the grain of an empty one scores less
+_LIKELY = 0.7  # the mean score of digits: grain scores less
 _CLEARLY = 0.08  # how much better the mean score of another way must be
 _MANY_POINTS = 12
 _SIGN, _SURE_SIGN = 0.8, 0.95  # the probability of a sign that is read, and of one that may be a digit
 _ROUND, _FILLED = 1.35, 0.65  # of a dot: its longer side divided by the shorter, and its share of the box
+_GRAINS, _TINY = 5, 16  # at least so many segments, and less high in pixels, are grain
+_MUCH_LARGER = 5  # than the working size: 60 pixels are 12 there
 _ROUGHEST = 0.1  # the noise of paper; photographs of other things have more
 _LEAST_SHARE = 0.7  # of the ink on a page with a single digit
 _MAX_ASPECT = 0.7  # width divided by height up to which a segment is one digit and not cut
@@ -211,14 +213,19 @@ def read(
     reader = SegmentReader(scorer)
     segments = refine_segments(page.segments.digits, reader, max_aspect)
     seen = reader(segments)
+    marks = [] if pad else page.segments.marks
+    if not pad and _is_grain(segments, seen.trust):
+        segments, marks, seen = [], [], reader([])
     best = seen.probabilities.argmax(1).tolist()
     texts = list(map(str, best)) if pad else _texts(segments, seen, reader)
     trust = seen.probabilities.amax(1) * seen.similarity if pad else seen.trust
     items = [
         Item(*segment.box, text, n) for n, (segment, text) in enumerate(zip(segments, texts, strict=True))
     ]
-    marks = [] if pad else _marks(page.segments.marks, segments, reader)
-    lines = arrange([*items, *marks], find_tables(page.lines, (page.ink.shape[0], page.ink.shape[1])))
+    lines = arrange(
+        [*items, *_marks(marks, segments, reader)],
+        find_tables(page.lines, (page.ink.shape[0], page.ink.shape[1])),
+    )
     places = [
         (item, row, column)
         for row, line in enumerate(lines)
@@ -266,7 +273,7 @@ def read(
         readings,
         signs,
         text,
-        tuple(_notes(page, readings, signs, left_out, (settings.page, count))),
+        tuple(_notes(page, readings, signs, left_out, (settings.page, count), size)),
         page,
         tuple(segments[n] for n in order),
         size,
@@ -289,6 +296,12 @@ def _upright_page(picture: Tensor, size: tuple[int, int], scorer: Scorer) -> Pag
     if scores[turns] > max(scores[0] + _CLEARLY, _GOOD):
         page = find_ink(picture, size, corners=corners if page.cut_out else None, quarter_turns=turns)
     return page
+
+
+def _is_grain(segments: Sequence[Segment], trust: Tensor) -> bool:
+    """Return whether segments are the grain of an empty picture: many, tiny, and unlike digits."""
+    heights = [segment.height for segment in segments]
+    return len(segments) >= _GRAINS and statistics.median(heights) < _TINY and float(trust.mean()) < _LIKELY
 
 
 def _looks_like_page(page: Page, digits: int) -> bool:
@@ -408,7 +421,12 @@ def _clip(box: tuple[float, float, float, float], size: tuple[int, int]) -> tupl
 
 
 def _notes(
-    page: Page, readings: Sequence[Reading], signs: Sequence[Sign], left_out: int, pages: tuple[int, int]
+    page: Page,
+    readings: Sequence[Reading],
+    signs: Sequence[Sign],
+    left_out: int,
+    pages: tuple[int, int],
+    size: tuple[int, int],
 ) -> list[str]:
     notes = []
     number, count = pages
@@ -419,6 +437,10 @@ def _notes(
         notes.append(f"the page was turned {way} to read it")
     if page.cut_out:
         notes.append("a sheet was found in the picture: only what is on it was read")
+    if max(size) > _MUCH_LARGER * WORKING_SIZE:
+        notes.append(
+            f"read at {WORKING_SIZE:,} pixels: cut the picture into parts if small digits are missing"
+        )
     if not readings:
         notes.append("no digits were found on this page")
     doubtful = sum(reading.doubtful for reading in readings)
