@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import drawn
 from lanterna.images import open_picture
@@ -451,7 +452,9 @@ def test_what_is_no_page_has_no_sure_digits(network, real_shelf: Path):
     """Photographs of other things, gradients, noise and empty paper."""
     rng = np.random.default_rng(8)
     ramp = torch.linspace(0.2, 0.9, 400).expand(3, 300, 400)
-    distance = torch.hypot(*torch.meshgrid(torch.arange(-150, 150), torch.arange(-200, 200), indexing="ij"))
+    distance = torch.hypot(
+        *torch.meshgrid(torch.arange(-150.0, 150.0), torch.arange(-200.0, 200.0), indexing="ij")
+    )
     paper = 225 + rng.normal(0, 3, (450, 350)) + np.linspace(-40, 20, 350)
     pictures = [
         ramp, ramp.mT.contiguous(), 1 - (distance / 255).expand(3, -1, -1), torch.full((3, 300, 400), 0.5),
@@ -466,6 +469,14 @@ def test_what_is_no_page_has_no_sure_digits(network, real_shelf: Path):
         page = read(picture, network=network)
         assert all(reading.doubtful for reading in page), number
         assert page.notes, number
+
+
+@pytest.mark.parametrize("shape", [(1, 400), (400, 1), (12, 3000), (5, 10_400), (1, 1)])
+def test_nothing_is_read_on_the_thinnest_pictures(network, shape, tmp_path):
+    Image.effect_noise(shape, 60).save(tmp_path / "thin.png")
+    page = read(tmp_path / "thin.png", network=network)
+    assert len(page) == 0
+    assert "no digits were found on this page" in page.notes
 
 
 def test_a_much_reduced_page_says_so(network):
