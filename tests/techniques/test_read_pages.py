@@ -318,6 +318,21 @@ def test_squared_paper_is_no_table(network):
     assert distance(sure_text(page), "\n".join(numbers)) <= 1
 
 
+@pytest.mark.parametrize("high", [300, 460])
+@pytest.mark.parametrize("square", [45, 60])
+def test_a_plus_on_squared_paper_is_read(network, high, square):
+    sheet = drawn.Sheet(900, high, 3)
+    for x in range(30, 900, square):
+        sheet.draw.line((x, 0, x, high), fill=140, width=2)
+    for y in range(20, high, square):
+        sheet.draw.line((0, y, 900, y), fill=140, width=2)
+    for place, character in enumerate("34+12"):
+        sheet.write(character, 282 + place * square, 146 - square, 0.8 * square)
+    page = read(sheet.jpeg(), network=network)
+    assert [sign.text for sign in page.signs] == ["+"]
+    assert "\t" not in page.text
+
+
 @pytest.mark.parametrize("text", ["(1985) 47458", "(030) 63887", "+44 (0) 194320"])
 def test_brackets_of_a_telephone_number_are_kept(text, network):
     sheet = drawn.Sheet(1000, 220, 61)

@@ -90,7 +90,9 @@ def arrange(items: Sequence[Item], tables: Sequence[Table]) -> list[Line]:
         rows, columns = table.shape
         grid: list[list[Field]] = [[[] for _ in range(columns)] for _ in range(rows)]
         for cell, row, column in zip(inside, table.rows, table.columns, strict=True):
-            grid[row][column] += [word for each in _rows(cell) for word in _words(each, gap)]
+            signs = [[item] for item in cell if item.text and item.text in "+×÷="]  # a cell of its own
+            rows_of_cell = [_words(each, gap) for each in _rows(cell)] or [signs]
+            grid[row][column] += [word for words in rows_of_cell for word in words]
         of_row = np.array(table.rows)
         lines += [
             Line(fields, float(table.boxes[of_row == row, 1::2].mean())) for row, fields in enumerate(grid)
