@@ -259,7 +259,10 @@ def is_network_path(path: str, *, windows: bool = os.name == "nt") -> bool:
 
 
 def refuse_to_overwrite(path: Path, *, force: bool) -> None:
-    """Raise `UsageError` if `path` exists and `force` is not given. Call it before any work is done."""
+    """Raise `UsageError` if `path` exists without `force`, or its folder cannot be written.
+
+    Call it before any work is done.
+    """
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -273,6 +276,11 @@ def refuse_to_overwrite(path: Path, *, force: bool) -> None:
         taken = True
     if taken and not force:
         raise UsageError(f"{path} already exists: choose another name, or give --force to replace it")
+    folder = next(each for each in path.absolute().parents if each.exists())  # the rest are made
+    if not folder.is_dir():
+        raise UsageError(f"{path} cannot be written: {folder} is not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"{path} cannot be written: {folder} may not be written to")
 
 
 def format_size(count: float) -> str:

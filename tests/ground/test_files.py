@@ -10,8 +10,15 @@ from functools import partial
 
 import pytest
 
-from lanterna.errors import LanternaError
-from lanterna.files import atomic_write, is_network_path, make_private, read_regular, sha256
+from lanterna.errors import LanternaError, UsageError
+from lanterna.files import (
+    atomic_write,
+    is_network_path,
+    make_private,
+    read_regular,
+    refuse_to_overwrite,
+    sha256,
+)
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o027, 0o077, 0o002])
@@ -115,3 +122,10 @@ def test_nothing_is_imported_from_the_current_folder(words, tmp_path, empty_home
 
 # As the installed script: its own folder comes first, not the current one.
 SCRIPT = "import sys; del sys.path[0]; from lanterna.surfaces.cli import run; run()"
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_any_work(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"x\.png cannot be written: .*file is not a folder"):
+        refuse_to_overwrite(tmp_path / "file" / "x.png", force=True)
+    refuse_to_overwrite(tmp_path / "new" / "folder" / "x.png", force=False)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,9 +20,6 @@ from lanterna.techniques.read.algorithm import Read, read
 from lanterna.techniques.read.scorer import scorer_for
 from lanterna.techniques.train.results import expected_calibration_error
 from lanterna.techniques.train.settings import Train
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SEED = 20_261  # not used during development
 PAGES_PER_CONDITION = 2
@@ -202,6 +200,31 @@ def test_the_command_trains_a_network_first(
     assert [line.split()[0] for line in output[2:4]] == ["1", "2"]
     assert main(command) == 0
     assert "trained" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("empty_home")
+@pytest.mark.parametrize("verb", ["read", "classify", "look"])
+def test_pictures_are_checked_before_anything_is_fetched_or_trained(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("LANTERNA_OFFLINE", "1")
+    monkeypatch.chdir(tmp_path)
+    Path("scan.pdf").write_bytes(b"%PDF-1.7 ...")
+    page = io.BytesIO()
+    Image.new("RGB", (600, 400), "white").save(page, "TIFF")
+    Path("half.tif").write_bytes(page.getvalue()[:300_000])
+    for name, message in (
+        ("missing.png", "missing.png does not exist"),
+        ("half.tif", "half.tif is broken or truncated"),
+        ("scan.pdf", "scan.pdf is a PDF: save its pages as PNG or TIFF first"),
+    ):
+        assert main([verb, name]) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert len(error.splitlines()) == 1
+    if verb != "look":
+        assert main([verb, "missing.png", "half.tif"]) == 1
+        assert capsys.readouterr().err.splitlines()[-1] == "lanterna: 2 of 2 pictures could not be read"
 
 
 def test_scorers_are_cached_by_weights(network, trained: Path):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import drawn
 from lanterna.images import open_picture
@@ -317,6 +318,21 @@ def test_squared_paper_is_no_table(network):
     assert distance(sure_text(page), "\n".join(numbers)) <= 1
 
 
+@pytest.mark.parametrize("high", [300, 460])
+@pytest.mark.parametrize("square", [45, 60])
+def test_a_plus_on_squared_paper_is_read(network, high, square):
+    sheet = drawn.Sheet(900, high, 3)
+    for x in range(30, 900, square):
+        sheet.draw.line((x, 0, x, high), fill=140, width=2)
+    for y in range(20, high, square):
+        sheet.draw.line((0, y, 900, y), fill=140, width=2)
+    for place, character in enumerate("34+12"):
+        sheet.write(character, 282 + place * square, 146 - square, 0.8 * square)
+    page = read(sheet.jpeg(), network=network)
+    assert [sign.text for sign in page.signs] == ["+"]
+    assert "\t" not in page.text
+
+
 @pytest.mark.parametrize("text", ["(1985) 47458", "(030) 63887", "+44 (0) 194320"])
 def test_brackets_of_a_telephone_number_are_kept(text, network):
     sheet = drawn.Sheet(1000, 220, 61)
@@ -404,3 +420,80 @@ def test_a_picture_is_unchanged_by_reading(network):
     before = picture.clone()
     read(picture, network=network)
     assert torch.equal(picture, before)
+
+
+@pytest.mark.parametrize("text", ["-5", "-7", "-0"])
+@pytest.mark.parametrize(("length", "gap", "pen"), [(0.2, 20, 6), (0.4, 10, 3), (0.7, 25, 4)])
+def test_a_minus_before_a_single_digit_is_read(network, text, length, gap, pen):
+    """Before, a page was turned by up to 20 degrees to level its only digit, and the minus was lost."""
+    sheet = drawn.Sheet(900, 460, 73)
+    sheet.line((100, 100), (100 + 60 * length, 100), pen=pen)
+    sheet.digit(int(text[1]), 100 + 60 * length + gap, 70)
+    assert read(sheet.jpeg(), network=network).text.startswith("-")
+
+
+@pytest.mark.parametrize("high", [24, 28])
+def test_signs_between_wide_gaps_are_read(network, high):
+    sheet = drawn.Sheet(900, 460, 2)
+    sheet.write("8+4=12", 80, 100, high, 40)
+    sheet.write("7-2=5", 80, 250, high, 40)
+    signs = [sign.text for sign in read(sheet.jpeg(), network=network).signs]
+    assert signs == ["+", "=", "-", "="]
+
+
+@pytest.mark.parametrize("low", [0.0, 0.12])
+@pytest.mark.parametrize("size", [8, 14])
+def test_a_round_dot_is_a_point_however_low(network, low, size):
+    sheet = drawn.Sheet(900, 460, 1)
+    x = sheet.write("12", 100, 100) + 14
+    sheet.dot(x + size / 2, 160 + 60 * low - size / 2, size)
+    sheet.write("50", x + size + 14, 100)
+    sheet.write("12,50", 100, 250)
+    assert [sign.text for sign in read(sheet.jpeg(), network=network).signs] == [".", ","]
+
+
+@pytest.mark.parametrize("step", [100, 150, 260])
+def test_a_heading_above_boxes_has_no_columns(network, step):
+    sheet = drawn.Sheet(1300, 460, 3)
+    sheet.write("2026 17", 80, 40)
+    for x in range(80, 80 + 5 * step, step):
+        for y in (160, 300):
+            sheet.box(x, y, 84, 96, pen=3)
+            sheet.digit(2, x + 18, y + 18, 58)
+    assert sure_text(read(sheet.jpeg(), network=network)).splitlines()[0] == "2026 17"
+
+
+def test_what_is_no_page_has_no_sure_digits(network, real_shelf: Path):
+    """Photographs of other things, gradients, noise and empty paper."""
+    rng = np.random.default_rng(8)
+    ramp = torch.linspace(0.2, 0.9, 400).expand(3, 300, 400)
+    distance = torch.hypot(
+        *torch.meshgrid(torch.arange(-150.0, 150.0), torch.arange(-200.0, 200.0), indexing="ij")
+    )
+    paper = 225 + rng.normal(0, 3, (450, 350)) + np.linspace(-40, 20, 350)
+    pictures = [
+        ramp, ramp.mT.contiguous(), 1 - (distance / 255).expand(3, -1, -1), torch.full((3, 300, 400), 0.5),
+        torch.rand(3, 300, 400, generator=torch.Generator().manual_seed(0)),
+        torch.from_numpy(paper / 255).float().clamp(0, 1).expand(3, -1, -1),
+    ]  # fmt: skip
+    pictures += [
+        open_picture(real_shelf / "photographs" / name)
+        for name in ("chelsea.png", "coffee.png", "rocket.jpg")
+    ]
+    for number, picture in enumerate(pictures):
+        page = read(picture, network=network)
+        assert all(reading.doubtful for reading in page), number
+        assert page.notes, number
+
+
+@pytest.mark.parametrize("shape", [(1, 400), (400, 1), (12, 3000), (5, 10_400), (1, 1)])
+def test_nothing_is_read_on_the_thinnest_pictures(network, shape, tmp_path):
+    Image.effect_noise(shape, 60).save(tmp_path / "thin.png")
+    page = read(tmp_path / "thin.png", network=network)
+    assert len(page) == 0
+    assert "no digits were found on this page" in page.notes
+
+
+def test_a_much_reduced_page_says_so(network):
+    page = read(drawn.Sheet(10_400, 60, 1).jpeg(), network=network)
+    assert any("cut the picture into parts" in note for note in page.notes)

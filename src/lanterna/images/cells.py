@@ -20,7 +20,7 @@ Boxes = NDArray[np.float64]
 _REDUCTION = 3  # cells are found on a smaller picture
 _SMALLEST = 12  # pixels
 _FILLED = 0.6  # of its box: a cell in perspective is no rectangle
-_FEWEST_SQUARES = 5  # of squared paper, each way
+_FEWEST_SQUARES = 3  # of squared paper, each way
 _BEYOND = 0.4  # of a square: how far the lines of squared paper run past the outermost squares
 _APART = 0.5  # of a cell's shorter side: cells of one table are closer
 

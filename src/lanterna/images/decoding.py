@@ -252,6 +252,11 @@ def _formats(file: BinaryIO, name: str) -> tuple[str, ...]:
         file.seek(0, os.SEEK_SET)
     except OSError as error:
         raise UsageError(f"{name} cannot be read: {error.strerror or _one_line(error)}") from error
+    if start.startswith(b"%PDF"):
+        raise UsageError(
+            f"{name} is a PDF: save its pages as PNG or TIFF first, for example with "
+            "pip install pypdfium2, then pypdfium2 render FILE.pdf -o FOLDER"
+        )
     if start[4:8] != b"ftyp" or start[8:12] not in _HEIC_BRANDS:
         return FORMATS
     try:

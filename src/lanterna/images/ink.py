@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ WORKING_SIZE = 2000
 """Pixels of the longer side at which a page is processed; a smaller one is enlarged up to four times."""
 
 _SMALL = 1200
+_LEAST_ROW = 3  # digits: fewer do not show how far a page is turned
 
 
 @dataclass(frozen=True)
@@ -104,20 +106,45 @@ def find_ink(
     ink = evened.ink * sheet
     noise = evened.noise
     _, weak, strong = ink_levels(ink.numpy(), noise)
-    turn = page_turn(ink, weak)
-    ruled = ink
+    level = _level(ink, page_turn(ink, weak), strong, noise)
+    if level.turn and not _shows_its_turn(level):
+        level = _level(ink, 0.0, strong, noise)
+    return Page(
+        picture, page, evened, sheet, level.turn, level.ruled, level.ink, level.lines, level.rules,
+        level.segments, back @ level.back, quarter_turns, corners is not None,
+    )  # fmt: skip
+
+
+class _Level(NamedTuple):
+    """A levelled page; its fields are as in `Page`, `back` is the map to the page that is not levelled."""
+
+    turn: float
+    ruled: Tensor
+    ink: Tensor
+    lines: list[Line]
+    rules: list[Rule]
+    segments: Segments
+    back: NDArray[np.float64]
+
+
+def _level(ink: Tensor, turn: float, strong: float, noise: float) -> _Level:
+    """Turn a page's ink back by `turn` degrees, and find its lines and segments."""
+    ruled, back = ink, np.eye(3)
     if abs(turn) > 0.3:
         ruled, level = rotate(ink, turn)
-        back = back @ np.vstack([level, (0, 0, 1)])
+        back = np.vstack([level, (0, 0, 1)])
     mask = ruled.numpy() > strong  # the rules of lined paper are fainter, and are removed next
     lines = find_lines(mask)
     cleaned = ruled.masked_fill(torch.from_numpy(cover_lines(mask, lines)), 0)
     cleaned, rules = remove_rules(cleaned, noise)
     segments = find_segments(cleaned.numpy(), noise)
-    return Page(
-        picture, page, evened, sheet, turn, ruled, cleaned, lines, rules, segments, back,
-        quarter_turns, corners is not None,
-    )  # fmt: skip
+    return _Level(turn, ruled, cleaned, lines, rules, segments, back)
+
+
+def _shows_its_turn(level: _Level) -> bool:
+    """Return whether a page has lines, or a row of digits: any turn suits a single digit and its sign."""
+    rows = Counter(segment.row for segment in level.segments.digits)
+    return bool(level.lines or level.rules) or max(rows.values(), default=0) >= _LEAST_ROW
 
 
 def _turned(picture: Tensor, quarter_turns: int) -> tuple[Tensor, NDArray[np.float64]]:

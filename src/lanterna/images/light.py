@@ -65,7 +65,7 @@ def _ink_is_dark(picture: Tensor) -> bool:
     side = max(picture.shape[1:])
     step = max(1, round(side / 500))
     fine = F.avg_pool2d(brightness, step, ceil_mode=True)
-    coarse = F.interpolate(fine, scale_factor=1 / 4, mode="area")
+    coarse = F.interpolate(fine, [max(1, length // 4) for length in fine.shape[-2:]], mode="area")
     reach = 6
     windows = (
         F.pad(coarse, (reach,) * 4, mode="replicate").unfold(2, 2 * reach + 1, 1).unfold(3, 2 * reach + 1, 1)

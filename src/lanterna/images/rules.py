@@ -44,10 +44,10 @@ def remove_rules(ink: Tensor, noise: float) -> tuple[Tensor, list[Rule]]:
 
 def _find(ink: Tensor, noise: float, *, upright: bool, squared: bool = False) -> list[Rule]:
     """Find long thin curves along the rows of `ink`, at least three, or one across most of the width."""
+    if ink.shape[-1] < 6 * _SPAN or ink.shape[-2] < 64:
+        return []
     small = F.avg_pool2d(ink[None, None], 2)
     wide = small.shape[-1]
-    if wide < 3 * _SPAN or small.shape[-2] < 32:
-        return []
     smooth = _smooth(small, 4, across=True)
     # A grey-scale opening along the row: ink that stays dark over a full span.
     near = max_filter(smooth, _REACH, across=False)

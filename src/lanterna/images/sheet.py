@@ -75,6 +75,8 @@ def find_sheet(picture: Tensor) -> Points | None:
     edges and does not reach the border of the picture.
     """
     step = max(1, round(max(picture.shape[1:]) / 200))
+    if min(picture.shape[1:]) < step:
+        return None
     grey = F.avg_pool2d(picture.mean(0)[None, None], step)
     # Writing is filled, and the grain of the table blurred.
     filled = -F.max_pool2d(-F.max_pool2d(grey, 5, 1, 2), 5, 1, 2)
@@ -127,6 +129,8 @@ def page_turn(ink: Tensor, threshold: float) -> float:
     largest (Postl 1986, "Detection of linear oblique structures and skew scan").
     """
     step = max(1, round(max(ink.shape) / 1000))
+    if min(ink.shape) < step:
+        return 0.0
     small = F.avg_pool2d(ink[None, None], step)[0, 0].numpy()
     ys, xs = np.nonzero(small > threshold)
     if len(ys) < 60:

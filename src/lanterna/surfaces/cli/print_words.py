@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import LanternaError, UsageError
-from lanterna.images import check_picture_path
+from lanterna.images import check_picture_path, open_picture
 from lanterna.surfaces.cli.common import emit_json, progress, say, show
 from lanterna.surfaces.cli.run_picture import create_job
 from lanterna.techniques import execute
@@ -21,12 +21,19 @@ if TYPE_CHECKING:
 
     OutputPaths = Mapping[str, Path]  # by the output's name in the recipe
 
+_CHECKED = 256  # pixels: a JPEG is decoded quickly at this size
+
 
 def print_words(request: Request, options: Mapping[str, Any]) -> int:
     """Print the result for each picture. If one of several cannot be read, report it and continue."""
     output_paths = _check_output_paths(request, options)
     job = create_job(request, options)
     quiet, json = options["quiet"], options["json"]
+    if errors := _unreadable(job):
+        for error in errors:
+            say(f"lanterna: {error}")
+        say(f"lanterna: {len(errors)} of {len(errors)} pictures could not be read")
+        return 1
     runs = _begin_each(job)
     runs = chain([next(runs)], runs)  # fetch and train what is missing before the progress bar starts
     documents, failures = [], 0
@@ -75,6 +82,25 @@ def _check_output_paths(request: Request, options: Mapping[str, Any]) -> Sequenc
     for path in flat:
         check_picture_path(path, force=options["force"])
     return paths
+
+
+def _unreadable(job: Job) -> list[UsageError]:
+    """Return why the pictures cannot be opened if none of several can, before anything is trained.
+
+    Errors: that of a single picture.
+    """
+    first = next(iter(job.technique.inputs), None)
+    files = job.files.get(first.name, ()) if first and not first.folder else ()
+    errors = []
+    for file in files:
+        try:
+            open_picture(file, longest=_CHECKED)
+            return []
+        except UsageError as error:
+            if len(files) == 1:
+                raise
+            errors.append(error)
+    return errors
 
 
 def _output_path(given: Path, source: Path, sources: Sequence[Path]) -> Path:

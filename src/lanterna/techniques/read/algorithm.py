@@ -27,6 +27,7 @@ from lanterna.images.digits import mnist
 from lanterna.images.ink import WORKING_SIZE, Page, find_drawing, find_ink
 from lanterna.images.normalise import Normalised, normalise
 from lanterna.images.pictures import select_page
+from lanterna.images.segments import ink_levels
 from lanterna.images.sheet import find_sheet
 from lanterna.networks.digits import CLASSES, SIDE
 from lanterna.techniques.read.layout import UNREAD, Item, arrange, number_words
@@ -55,10 +56,15 @@ _ORIENTATION = 274  # the EXIF tag
 _DOUBTFUL = 0.6
 
 _GOOD = 0.75  # the mean score of digits: below it a sheet is looked for, above it a page is turned
-_LIKELY = 0.5  # the mean score on a sheet: the grain of an empty one scores less
+_LIKELY = 0.7  # the mean score of digits: grain scores less
 _CLEARLY = 0.08  # how much better the mean score of another way must be
 _MANY_POINTS = 12
 _SIGN, _SURE_SIGN = 0.8, 0.95  # the probability of a sign that is read, and of one that may be a digit
+_ROUND, _FILLED = 1.35, 0.65  # of a dot: its longer side divided by the shorter, and its share of the box
+_GRAINS, _TINY = 5, 16  # at least so many segments, and less high in pixels, are grain
+_MUCH_LARGER = 5  # than the working size: 60 pixels are 12 there
+_ROUGHEST = 0.1  # the noise of paper; photographs of other things have more
+_LEAST_SHARE = 0.7  # of the ink on a page with a single digit
 _MAX_ASPECT = 0.7  # width divided by height up to which a segment is one digit and not cut
 _MAX_ASPECT_ON_PAD = 0.9  # higher, because an unfinished digit scores badly without being two digits
 
@@ -207,14 +213,19 @@ def read(
     reader = SegmentReader(scorer)
     segments = refine_segments(page.segments.digits, reader, max_aspect)
     seen = reader(segments)
+    marks = [] if pad else page.segments.marks
+    if not pad and _is_grain(segments, seen.trust):
+        segments, marks, seen = [], [], reader([])
     best = seen.probabilities.argmax(1).tolist()
     texts = list(map(str, best)) if pad else _texts(segments, seen, reader)
     trust = seen.probabilities.amax(1) * seen.similarity if pad else seen.trust
     items = [
         Item(*segment.box, text, n) for n, (segment, text) in enumerate(zip(segments, texts, strict=True))
     ]
-    marks = [] if pad else _marks(page.segments.marks, segments, reader)
-    lines = arrange([*items, *marks], find_tables(page.lines, (page.ink.shape[0], page.ink.shape[1])))
+    lines = arrange(
+        [*items, *_marks(marks, segments, reader)],
+        find_tables(page.lines, (page.ink.shape[0], page.ink.shape[1])),
+    )
     places = [
         (item, row, column)
         for row, line in enumerate(lines)
@@ -230,6 +241,8 @@ def read(
     )
     certainty = torch.tensor([segment.certainty for segment in segments])
     confidence = trust * page_probability * certainty
+    if not pad and not _looks_like_page(page, len(order)):
+        confidence = confidence.clamp_max(_DOUBTFUL / 2)
     neighbours = _neighbours(scorer, seen.features[order], settings.nearest)
     readings = tuple(
         Reading(
@@ -260,7 +273,7 @@ def read(
         readings,
         signs,
         text,
-        tuple(_notes(page, readings, signs, left_out, (settings.page, count))),
+        tuple(_notes(page, readings, signs, left_out, (settings.page, count), size)),
         page,
         tuple(segments[n] for n in order),
         size,
@@ -285,6 +298,23 @@ def _upright_page(picture: Tensor, size: tuple[int, int], scorer: Scorer) -> Pag
     return page
 
 
+def _is_grain(segments: Sequence[Segment], trust: Tensor) -> bool:
+    """Return whether segments are the grain of an empty picture: many, tiny, and unlike digits."""
+    heights = [segment.height for segment in segments]
+    return len(segments) >= _GRAINS and statistics.median(heights) < _TINY and float(trust.mean()) < _LIKELY
+
+
+def _looks_like_page(page: Page, digits: int) -> bool:
+    """Return whether a picture may be one of a page: smooth paper, and no single digit among much else."""
+    if digits != 1:
+        return page.evened.noise < _ROUGHEST
+    ink = page.ink.numpy()
+    written = ink > ink_levels(ink, page.evened.noise)[1]
+    boxes = [segment.box for segment in (*page.segments.digits, *page.segments.marks)]
+    found = sum(int(written[y0:y1, x0:x1].sum()) for x0, y0, x1, y1 in boxes)
+    return page.evened.noise < _ROUGHEST and found > _LEAST_SHARE * int(written.sum())
+
+
 def _texts(segments: Sequence[Segment], seen: ReadSegments, reader: SegmentReader) -> list[str]:
     """Return what each segment on a page is read as: a digit, a sign or `[?]`.
 
@@ -301,7 +331,8 @@ def _texts(segments: Sequence[Segment], seen: ReadSegments, reader: SegmentReade
         tall_bracket = tall[n] and name in "()" and share > _SIGN
         sign = share > _SURE_SIGN and float(seen.digit[n]) < 0.5
         if seen.excluded[n] or sign or tall_bracket:
-            texts[n] = name if share > _SIGN else UNREAD
+            equals = _is_equals(segments[n])
+            texts[n] = "=" if equals else name if share > _SIGN else UNREAD
     return texts
 
 
@@ -318,7 +349,16 @@ def _marks(marks: Sequence[Segment], segments: Sequence[Segment], reader: Segmen
         for mark, name, share in zip(larger, read.names, read.sign.tolist(), strict=True)
         if share > _SIGN
     }
-    return [Item(*mark.box, "=" if _is_equals(mark) else texts.get(id(mark), "")) for mark in marks]
+    return [
+        Item(*mark.box, "=" if _is_equals(mark) else texts.get(id(mark), ""), round=_is_round(mark))
+        for mark in marks
+    ]
+
+
+def _is_round(mark: Segment) -> bool:
+    """Return whether a mark is a dot without a tail: as wide as high, and filled."""
+    alike = max(mark.width, mark.height) < _ROUND * min(mark.width, mark.height)
+    return alike and float((mark.ink > 0.5).mean()) > _FILLED
 
 
 def _is_equals(mark: Segment) -> bool:
@@ -381,7 +421,12 @@ def _clip(box: tuple[float, float, float, float], size: tuple[int, int]) -> tupl
 
 
 def _notes(
-    page: Page, readings: Sequence[Reading], signs: Sequence[Sign], left_out: int, pages: tuple[int, int]
+    page: Page,
+    readings: Sequence[Reading],
+    signs: Sequence[Sign],
+    left_out: int,
+    pages: tuple[int, int],
+    size: tuple[int, int],
 ) -> list[str]:
     notes = []
     number, count = pages
@@ -392,6 +437,10 @@ def _notes(
         notes.append(f"the page was turned {way} to read it")
     if page.cut_out:
         notes.append("a sheet was found in the picture: only what is on it was read")
+    if max(size) > _MUCH_LARGER * WORKING_SIZE:
+        notes.append(
+            f"read at {WORKING_SIZE:,} pixels: cut the picture into parts if small digits are missing"
+        )
     if not readings:
         notes.append("no digits were found on this page")
     doubtful = sum(reading.doubtful for reading in readings)

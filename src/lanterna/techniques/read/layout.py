@@ -25,14 +25,14 @@ UNREAD = "[?]"
 # In digit heights:
 _SPACE, _COLUMN = 0.75, 2.4  # the gaps between words, and between columns
 _AROUND = 3.0  # the reach within which digits are of one size
-_NEAR = 1.3  # the gap between a sign and the digits that it belongs to
+_NEAR, _FAR = 1.3, 2.4  # the gap between a speck, or a sign, and the digits that it belongs to
 _POINT, _DASH = 0.33, 0.3  # the size of a point, and the height of a dash
 _WIDER = 2.0  # a space is wider than the typical gap, however widely a hand writes
 
 
 class Item(NamedTuple):
-    """Something on the page: its box, its text, empty for a small mark that is still to be interpreted, and
-    the number of the segment that it was read from, -1 if from several.
+    """Something on the page: its box, its text, empty for a small mark that is still to be interpreted, the
+    number of the segment that it was read from, -1 if from several, and whether a mark is a round dot.
     """
 
     x0: float
@@ -41,6 +41,7 @@ class Item(NamedTuple):
     y1: float
     text: str = ""
     number: int = -1
+    round: bool = False
 
     @property
     def high(self) -> float:
@@ -78,15 +79,20 @@ def arrange(items: Sequence[Item], tables: Sequence[Table]) -> list[Line]:
     """Arrange items into the lines of the page, from the top. Marks that are near no digit are left out."""
     lines = []
     outside = list(items)
-    gap = typical_gap(items)
+    cells_of = []
     for table in tables:
         inside, outside = _cells(outside, table)
+        cells_of.append(inside)
+    gap = typical_gap(outside, *(cell for inside in cells_of for cell in inside))
+    for table, inside in zip(tables, cells_of, strict=True):
         if not any(item.is_digit for cell in inside for item in cell):
             continue
         rows, columns = table.shape
         grid: list[list[Field]] = [[[] for _ in range(columns)] for _ in range(rows)]
         for cell, row, column in zip(inside, table.rows, table.columns, strict=True):
-            grid[row][column] += [word for each in _rows(cell) for word in _words(each, gap)]
+            signs = [[item] for item in cell if item.text and item.text in "+×÷="]  # a cell of its own
+            rows_of_cell = [_words(each, gap) for each in _rows(cell)] or [signs]
+            grid[row][column] += [word for words in rows_of_cell for word in words]
         of_row = np.array(table.rows)
         lines += [
             Line(fields, float(table.boxes[of_row == row, 1::2].mean())) for row, fields in enumerate(grid)
@@ -107,14 +113,18 @@ def number_words(boxes: Sequence[Box]) -> list[int]:
     return numbers
 
 
-def typical_gap(items: Sequence[Item]) -> float:
-    """Return the median gap between neighbouring digits of the page, in digit heights."""
-    gaps = [
-        (b.x0 - a.x1) / max(a.high, b.high)
-        for row in _digit_rows([item for item in items if item.is_digit])
-        for a, b in pairwise(row)
-    ]
-    return float(np.median(gaps)) if len(gaps) > 3 else 0.0
+def typical_gap(*groups: Sequence[Item]) -> float:
+    """Return the median gap between neighbouring digits of the same group, in digit heights.
+
+    It is at most half of the gap between columns, so that columns are never taken for a wide hand.
+    """
+    rows = [row for items in groups for row in _digit_rows([item for item in items if item.is_digit])]
+    gaps = [gap for row in rows for gap in _gaps(row)]
+    return min(float(np.median(gaps)), _COLUMN / _WIDER) if len(gaps) > 3 else 0.0
+
+
+def _gaps(row: Sequence[Item]) -> list[float]:
+    return [(b.x0 - a.x1) / max(a.high, b.high) for a, b in pairwise(row)]
 
 
 def _boxes(items: Sequence[Item]) -> np.ndarray:
@@ -154,7 +164,8 @@ def _rows(items: Sequence[Item]) -> list[list[Item]]:
         across = np.maximum(boxes[:, 0] - item.x1, item.x0 - boxes[:, 2]).clip(0)
         high, middle = boxes[:, 3] - boxes[:, 1], (item.y0 + item.y1) / 2
         level = (middle > boxes[:, 1] - 0.3 * high) & (middle < boxes[:, 3] + 0.35 * high)
-        allowed = np.where(level & (across < _NEAR * high), across, np.inf)
+        is_sign = item.text not in ("", UNREAD) or item.wide > 1.3 * item.high  # the others may be specks
+        allowed = np.where(level & (across < (_FAR if is_sign else _NEAR) * high), across, np.inf)
         if np.isfinite(allowed).any():
             marks[places[int(allowed.argmin())]].append(item)
     return [_interpret(row, of_row) for row, of_row in zip(rows, marks, strict=True)]
@@ -182,7 +193,9 @@ def _interpret(digits: list[Item], marks: list[Item]) -> list[Item]:
         on_digit = any(d.x0 + 0.1 * d.wide < (mark.x0 + mark.x1) / 2 < d.x1 - 0.1 * d.wide for d in digits)
         if mark.text or on_digit:
             continue
-        if max(mark.wide, mark.high) < _POINT * high and mark.wide < 2 * mark.high:
+        place = ((mark.y0 + mark.y1) / 2 - near.y0) / high
+        short_dash = mark.wide > 1.3 * mark.high and 0.35 < place < 0.65
+        if max(mark.wide, mark.high) < _POINT * high and mark.wide < 2 * mark.high and not short_dash:
             points.append((mark, near))
         elif mark.wide > 1.3 * mark.high and mark.high < 0.5 * high and mark.wide < 1.5 * high:
             dashes.append((mark, near))
@@ -215,7 +228,8 @@ def _interpret(digits: list[Item], marks: list[Item]) -> list[Item]:
             points.remove(twin[0])
             row.append(_united(":", mark, twin[0][0]))
         elif place > 0.68:
-            tail = mark.high > 1.4 * mark.wide or mark.y1 > near.y1 + 0.1 * near.high
+            low = mark.y1 > near.y1 + 0.1 * near.high
+            tail = mark.high > 1.4 * mark.wide or (low and not mark.round)
             row.append(mark._replace(text="," if tail else "."))
     return sorted(row, key=lambda item: item.x0)
 
@@ -257,6 +271,9 @@ def _words(row: Sequence[Item], gap: float) -> list[Word]:
     if not row:
         return []
     high = float(np.median([item.high for item in row if item.is_digit] or [row[0].high]))
+    own = _gaps([item for item in row if item.is_digit])
+    if len(own) > 3:  # a heading may be written more narrowly than digits in boxes
+        gap = min(gap, float(np.median(own)))
     least = max(_SPACE, _WIDER * gap) * high
     words = [[row[0]]]
     for before, item in pairwise(row):
@@ -279,19 +296,29 @@ def _fields(words: list[Word]) -> list[Field]:
 
 
 def _align(lines: list[list[Field]]) -> list[Line]:
-    """Give the fields of lines that are divided alike the same column; a missing one is empty."""
+    """Give the fields of lines that are divided alike the same column; a missing one is empty.
+
+    Lines above the first that is divided are headings, and have no columns.
+    """
+    first = next((number for number, line in enumerate(lines) if len(line) > 1), len(lines))
+    headings, lines = lines[:first], lines[first:]
     spans = [_united("", *(item for word in field for item in word)) for line in lines for field in line]
-    middles = [float(_boxes([i for f in line for w in f for i in w])[:, 1::2].mean()) for line in lines]
+    middles = [_middle(line) for line in lines]
+    above = [Line(line, _middle(line)) for line in headings]
     several = sum(len(line) > 1 for line in lines)
     numbers = iter(number_rows(_boxes(spans)[:, [1, 0, 3, 2]]) if several > 1 else [])
     columns = [[next(numbers) for _ in line] for line in lines] if several > 1 else []
     if not columns or any(len(set(line)) < len(line) for line in columns):
-        return [Line(line, middle) for line, middle in zip(lines, middles, strict=True)]
+        return above + [Line(line, middle) for line, middle in zip(lines, middles, strict=True)]
     count = max(max(line) for line in columns) + 1
-    aligned = []
+    aligned = above
     for line, of_line, middle in zip(lines, columns, middles, strict=True):
         fields: list[Field] = [[] for _ in range(count)]
         for field, column in zip(line, of_line, strict=True):
             fields[column] = field
         aligned.append(Line(fields, middle))
     return aligned
+
+
+def _middle(line: list[Field]) -> float:
+    return float(_boxes([item for field in line for word in field for item in word])[:, 1::2].mean())

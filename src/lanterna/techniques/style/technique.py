@@ -94,9 +94,14 @@ def _style(job: Job) -> Work:
     )  # fmt: skip
     sizes = style_sizes(photo.shape[1], photo.shape[2], settings)
     steps = [steps_at(index, len(sizes), settings) for index in range(len(sizes))]
+    (height, width), longest = sizes[-1], max(photo.shape[1:])
+    if min(photo.shape[1:]) * max(height, width) < (min(height, width) - 1) * longest:
+        job.notify(
+            f"the photograph is too narrow, {photo.shape[2]} × {photo.shape[1]} pixels: "
+            f"it is stretched to {width} × {height}"
+        )
 
     def report(_: Frame) -> Report:
-        longest = max(photo.shape[1:])
         if settings.size or longest <= LONGEST:
             return Report()
         larger = min(2 * LONGEST, longest)
