@@ -300,13 +300,15 @@ def _ascend(
     if is_digit:
         total = total + settings.ink * objectives.ink()
 
-    optimiser = without_dynamo(torch.optim.Adam)(image.parameters(), lr=settings.learning_rate)
+    parameters = list(image.parameters())
+    optimiser = without_dynamo(torch.optim.Adam)(parameters, lr=settings.learning_rate)
     for step in range(1, settings.steps + 1):
         optimiser.param_groups[0]["lr"] = settings.learning_rate * (1 - 0.9 * (step - 1) / settings.steps)
         inputs = random_transform(padded(), generator, settings.robustness)
         outputs = objectives.layer_outputs(network, inputs, total.layers)
-        optimiser.zero_grad()
-        torch.autograd.backward(total.measure(inputs, outputs).sum().neg())
+        loss = -total.measure(inputs, outputs).sum()
+        for parameter, gradient in zip(parameters, network.gradients(loss, parameters), strict=True):
+            parameter.grad = gradient
         optimiser.step()
         with torch.no_grad():
             pictures = padded()

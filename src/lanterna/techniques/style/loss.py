@@ -99,7 +99,7 @@ def compute_loss(network: Network, picture: Tensor, target: Target, tile: int) -
         outputs = native_layer_outputs(network, pixels[None], layers)
         style = _style_loss(target, _gather_moments(target, outputs, tiles[0], picture))
         content = target.content.loss(outputs[target.content.layer], slice(None), slice(None))
-        (gradient,) = torch.autograd.grad(style + target.weights.content * content, pixels)
+        (gradient,) = network.gradients(style + target.weights.content * content, [pixels])
         style, content = style.detach(), content.detach()
     else:
         with torch.no_grad():
@@ -127,7 +127,7 @@ def compute_loss(network: Network, picture: Tensor, target: Target, tile: int) -
                 )
                 for name in gradients
             )
-            (tile_gradient,) = torch.autograd.grad(tile_style + target.weights.content * tile_content, pixels)
+            (tile_gradient,) = network.gradients(tile_style + target.weights.content * tile_content, [pixels])
             gradient[:, each.down.padded, each.across.padded] += tile_gradient
             content = content + tile_content.detach()
     pixels = picture.detach().requires_grad_()
