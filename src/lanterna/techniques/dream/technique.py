@@ -17,7 +17,7 @@ from lanterna.networks import shelf_items
 from lanterna.networks.trained import is_trained
 from lanterna.probes import objectives
 from lanterna.renamed import OLD_PRESET
-from lanterna.techniques.derive import film_of, sheet_of, weighted_by_pixels
+from lanterna.techniques.derive import SHEET_SIDE, film_of, sheet_of, weighted_by_pixels
 from lanterna.techniques.dream.algorithm import LIVE, LONGEST, OLD_PRESETS, Dream, default_layers, dream
 from lanterna.techniques.dream.estimate import estimate_dream, worth_estimating
 from lanterna.techniques.dream.film import DreamFilm, dream_frames, dream_zoom
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from lanterna.networks import Network
     from lanterna.techniques.execute import Job
     from lanterna.techniques.technique import Frame, Frames
-
-SIDE = 224
-"""Maximum length of the longer side of a picture on a sheet, in pixels."""
 
 CHANNELS = 24
 """The number of channels on a sheet of channels: those with the strongest activations."""
@@ -219,7 +216,7 @@ def _cells(settings: Sheet) -> list[SheetCell]:
 def _small(settings: Dream) -> Dream:
     return settings.changed(
         {
-            "size": min(settings.size or SIDE, SIDE),
+            "size": SHEET_SIDE,
             "steps": min(settings.steps, _MAX_STEPS),
             "octaves": min(settings.octaves, _MAX_OCTAVES),
         }

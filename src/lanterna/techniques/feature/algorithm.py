@@ -133,7 +133,9 @@ class Feature(Settings):
     def check_target(self) -> None:
         """Raise `UsageError` if there is no target."""
         if self.channel is None and self.class_ is None and self.direction is None and not self.sheet:
-            raise UsageError("feature: expected a channel, class, direction or sheet: block9 31, for example")
+            examples = {"vg": "relu5_1", "ef": "block9"}  # by the start of the network's name
+            target = f"{self.layer or examples.get(self.network[:2], 'LAYER')} 31"
+            raise UsageError(f"feature: expected a channel, class, direction or sheet: {target}, for example")
 
 
 class Kernels(Settings):
