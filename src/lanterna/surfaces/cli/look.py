@@ -116,7 +116,7 @@ def _write_pages(path: Path, network: "Network", image: "Tensor", *, quiet: bool
                 with atomic_write(path) as temporary:
                     temporary.write_text(page, encoding="utf-8")
                 written += 1
-                if written == 1 and time.perf_counter() - begun > _LONG:
+                if written == 1 and network.classes and time.perf_counter() - begun > _LONG:
                     say(f"{path} has a first answer and gets finer: Ctrl-C keeps it", quiet=quiet)
     except KeyboardInterrupt:
         if not written:
