@@ -23,7 +23,7 @@ from lanterna.techniques.dream.estimate import estimate_dream, worth_estimating
 from lanterna.techniques.dream.film import DreamFilm, dream_frames, dream_zoom
 from lanterna.techniques.dream.tiles import match_channels
 from lanterna.techniques.octaves import octave_sizes, resized
-from lanterna.techniques.technique import Estimate, Input, SheetCell, Technique, Work
+from lanterna.techniques.technique import Estimate, Input, Report, SheetCell, Technique, Work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,7 +68,20 @@ def _dream(job: Job) -> Work:
     sizes = octave_sizes(
         height, width, settings.size or min(max(height, width), LONGEST), settings.octaves, settings.ratio
     )
-    return Work(frames, fraction_done=weighted_by_pixels(sizes, [settings.steps] * len(sizes)))
+
+    # Only the energy of layers is relative to that of the picture.
+    targets = settings.targets(job.network)
+    relative = not (settings.class_ or settings.guided or masks) and all(
+        target.weight > 0 and not (target.channels or target.rank) for target in targets
+    )
+
+    def report(frame: Frame) -> Report:
+        if not relative or frame.numbers["energy"] >= 1:
+            return Report()
+        hint = "try more --steps, or another --step-size"
+        return Report(notes=[f"the dream has less energy than the picture had: {hint}"])
+
+    return Work(frames, fraction_done=weighted_by_pixels(sizes, [settings.steps] * len(sizes)), report=report)
 
 
 def _estimate(job: Job) -> Estimate | None:

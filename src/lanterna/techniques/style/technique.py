@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lanterna.techniques.technique import Frame, Frames
 
 _MAX_SHEET_STEPS = 12
+_ONE_COLOUR = 0.02  # the range of every channel of a picture of one colour
 # A sheet multiplies the requested strength and brush by these.
 _STRENGTHS, _INSTANT_STRENGTHS = (0.3, 1.0, 3.0), (0.4, 0.7, 1.0)
 _BRUSHES = (0.5, 1.0, 2.0)
@@ -90,12 +91,21 @@ def _style(job: Job) -> Work:
     sizes = style_sizes(photo.shape[1], photo.shape[2], settings)
     steps = [steps_at(index, len(sizes), settings) for index in range(len(sizes))]
 
+    notes = [
+        f"{name} has one colour: {what}"
+        for name, pictures, what in (
+            ("the photograph", [photo], "there is nothing to recognise in it"),
+            ("a painting", paintings, "it has no strokes, so the loss says little"),
+        )
+        if any((each.amax((1, 2)) - each.amin((1, 2))).max() < _ONE_COLOUR for each in pictures)
+    ]
+
     def report(_: Frame) -> Report:
         longest = max(photo.shape[1:])
         if settings.size or longest <= LONGEST:
-            return Report()
+            return Report(notes=notes)
         larger = min(2 * LONGEST, longest)
-        return Report(notes=[f"the photograph is larger: use --size {larger} for more detail"])
+        return Report(notes=[*notes, f"the photograph is larger: use --size {larger} for more detail"])
 
     return Work(frames, fraction_done=weighted_by_pixels(sizes, steps), report=report)
 
