@@ -107,7 +107,7 @@ FEATURE = Technique(
     manual="""Paint what a channel, unit or class of a network looks for (feature visualisation).
 
     `lanterna feature block9 31`, `--class goldfish`, `block9 --direction 31 40`, `block9 --sheet 16`;
-    `relu5_1 31 --network vgg19`, whose layers `lanterna networks vgg19` lists and which has no classes.
+    `relu5_1 31 --network vgg19` (no classes; `lanterna networks vgg19` lists its layers).
 
     Ctrl-C saves the picture so far. Without -o it is written to feature.png.
     """,
