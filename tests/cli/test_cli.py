@@ -465,7 +465,7 @@ def test_the_app_lists_every_verb():
     assert set(cli.VERBS) <= set(app)
 
 
-@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("columns", [80, 140])
 def test_networks_fit_the_terminal(columns, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", str(columns))
     assert main(["networks"]) == 0

@@ -12,7 +12,7 @@ from lanterna.networks import networks as list_networks
 from lanterna.networks import note_on
 from lanterna.surfaces.cli.common import Json, console, emit_json, say
 
-_WIDE = 110  # columns of a terminal that has room for the descriptions beside the sizes
+_WIDE = 130  # columns of a terminal that has room for the descriptions beside the sizes
 
 
 def networks(
