@@ -15,6 +15,7 @@ import pytest
 from cyclopts import Parameter
 from pydantic import Field
 
+from hostile import encoded, photograph
 from lanterna import __version__, shelf
 from lanterna.errors import LanternaError, MissingError, UsageError, one_line
 from lanterna.surfaces import cli
@@ -462,3 +463,38 @@ def test_doctor_gives_advice(tmp_path, monkeypatch, capsys):
 def test_the_app_lists_every_verb():
     app = dispatch.make_app()
     assert set(cli.VERBS) <= set(app)
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+def test_networks_fit_the_terminal(columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["networks"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= columns for line in lines)
+    assert len(lines) < 24
+    assert sum("features of photographs for style and dreams; no classes" in line for line in lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("read cat.png --page 2", "--page: this picture has no others, got 2"),
+        ("style cat.png --style cat.png --print tiny", "--print: expected a longer side such as"),
+        (
+            "style cat.png --style cat.png --weights 0",
+            "--weights: expected numbers of 0 or more, not all 0, got 0",
+        ),
+        (
+            "dream cat.png --mask-layer block2",
+            "--mask-layer: expected at most one for each mask, got 1 for 0",
+        ),
+        ("paint cat.png --race --steps 2 --seconds 1", "--steps and --seconds exclude each other"),
+        ("learn parts --set class=12", "class: expected at most 9, got 12"),
+    ],
+)
+@pytest.mark.usefixtures("cached_networks", "trained")
+def test_errors_name_the_option(words, error, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cat.png").write_bytes(encoded(photograph(), "PNG"))
+    assert main(words.split()) == 2
+    assert capsys.readouterr().err.startswith(f"lanterna: {error}")

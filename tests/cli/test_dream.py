@@ -18,7 +18,8 @@ from lanterna.networks import open_network
 from lanterna.networks.trained import open_trained
 from lanterna.probes import objectives
 from lanterna.surfaces.cli import main
-from lanterna.techniques.dream.algorithm import Dream
+from lanterna.techniques.dream import technique
+from lanterna.techniques.dream.algorithm import Dream, DreamFrame
 from lanterna.techniques.dream.technique import dreamable_layers
 from lanterna.techniques.octaves import resized
 from terminals import LARGE, call_in_terminal, decode_blocks, drawings
@@ -217,7 +218,8 @@ def on_sheet(path, number, count, columns, size, words=28):
         ("presets", [], ["thread", "fur"], 2),
     ],
 )
-def test_a_sheets_pictures_are_what_its_commands_make(kind, words, labels, columns, capsys):
+def test_a_sheets_pictures_are_what_its_commands_make(kind, words, labels, columns, monkeypatch, capsys):
+    monkeypatch.setattr(technique, "SHEET_SIDE", 144)
     assert dream("cat.png", *FEW, *words, "--sheet", kind, "-o", "sheet.png", "--json") == 0
     shown = json.loads(capsys.readouterr().out)["sheet"]
     assert [each["label"] for each in shown] == labels
@@ -243,7 +245,8 @@ def test_a_sheets_pictures_are_what_its_commands_make(kind, words, labels, colum
 
 
 @pytest.mark.slow
-def test_a_sheet_of_channels_shows_the_strongest_of_this_picture(capsys):
+def test_a_sheet_of_channels_shows_the_strongest_of_this_picture(monkeypatch, capsys):
+    monkeypatch.setattr(technique, "SHEET_SIDE", 64)
     words = ["--size", "64", "--octaves", "1", "--steps", "1", "--layer", "block9"]
     assert dream("cat.png", *words, "--sheet", "channels") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -380,3 +383,27 @@ def test_rerunning_a_film_names_its_command_whatever_the_output(tmp_path, capsys
     assert "only its command makes this film again: lanterna dream" in error
     assert "a  b.png" in error
     assert "again.mp4" in error
+
+
+def test_pictures_on_a_sheet_are_large_whatever_the_size(capsys):
+    words = ["--size", "64", "--octaves", "1", "--steps", "1", "--layer", "block2"]
+    assert dream("cat.png", *words, "--sheet", "layers") == 0
+    said = capsys.readouterr()
+    assert "--size=64" in said.out
+    assert "--size 64 is for the commands: the pictures on a sheet have 320 pixels" in said.err
+    assert pixels("dream-layers.png").shape[2] == 320 + 2 * 16
+
+
+@pytest.mark.parametrize(
+    ("energy", "words", "remarked"),
+    [(0.9, [], True), (1.1, [], False), (0.9, ["--class", "goldfish"], False)],
+)
+def test_a_dream_with_less_energy_than_its_picture_is_remarked_on(
+    energy, words, remarked, monkeypatch, capsys
+):
+    def ends(picture, *_, **__):
+        yield DreamFrame(1, 1, {"energy": energy}, picture, base=picture)
+
+    monkeypatch.setattr(technique, "dream", ends)
+    assert dream("cat.png", *SMALL, *words) == 0
+    assert ("less energy than the picture had" in capsys.readouterr().err) == remarked

@@ -445,9 +445,16 @@ def test_anyones_network_shows_what_it_can(function, says, opened, tmp_path, mon
     picture = str(shelf.need("photographs") / "coffee.png")
     assert main(["look", picture, "--network", f"mine.py:{function}", "-o", "mine.html"]) == 0
     capsys.readouterr()
-    page = opened(tmp_path / "mine.html")
-    assert says in page.page.inner_text("body")
-    assert page.page.locator(".caption").count() > 2
+    for theme, stronger in (("light", "the darker, the stronger"), ("dark", "the brighter, the stronger")):
+        page = opened(tmp_path / "mine.html", color_scheme=theme)
+        said = page.page.inner_text("body")
+        assert says in said
+        assert stronger in said
+        assert "cropped to its centre, the network's input of 224 × 224 pixels" in said
+        assert page.page.locator(".caption").count() > 2
+        for control in ("Explain", "compared with", "Lines", "Heat at"):
+            assert page.page.get_by_label(control).first.is_visible() == (function == "classifies"), control
+    assert ("12 of 16 maps" in said) == (function == "sees")
 
 
 @pytest.mark.usefixtures("network")

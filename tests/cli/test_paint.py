@@ -349,7 +349,7 @@ def test_pictures_without_a_picture(capsys):
     (["right.png", "--network", "dense"], 2, "--network"),
     (["right.png", "--size", "100000"], 2, "--size"),
     (["right.png", "--mask", "white.png"], 2, "no pixels are left to train on"),
-    (["right.png", "--mask", "white.png", "right.png"], 2, "expected one mask for all pictures or one"),
+    (["right.png", "--mask", "white.png", "right.png"], 2, "--mask: expected one, or one for each"),
     (["empty"], 2, "empty has no pictures in it"),
     (["crowd"], 2, "at most 100 pictures, got 101"),
     (["right.png", "-o", "right.txt"], 2, "does not save .txt"),

@@ -15,6 +15,7 @@ import lanterna
 from declared import replace_presets
 from lanterna.errors import MissingError, UsageError
 from lanterna.images import open_picture, read_recipe, save_picture
+from lanterna.images.films import save_film
 from lanterna.surfaces.cli import main
 from lanterna.techniques.octaves import resized
 from lanterna.techniques.style import technique as declared
@@ -315,7 +316,7 @@ def test_ctrl_c_saves_the_picture_and_resuming_gives_the_same_result(here, monke
     ],
 )  # fmt: skip
 def test_a_sheets_pictures_are_what_its_commands_make(words, labels, monkeypatch, capsys):
-    monkeypatch.setattr(declared, "SIDE", 64)
+    monkeypatch.setattr(declared, "SHEET_SIDE", 64)
     monkeypatch.setattr("lanterna.techniques.style.instant.COARSEST", 128)
     assert paint("cat.png", *words, "--size", "64", "-o", "sheet.png", "--json") == 0
     shown = json.loads(capsys.readouterr().out)["sheet"]
@@ -364,8 +365,8 @@ STYLE = ["cat.png", "--style", "stars.png"]
         ([*STYLE, "--instant", "--checkpoint", "kept.pt"], "leave --checkpoint out"),
         ([*STYLE, "--strength", "0"], "strength"),
         ([*STYLE, "--size", "32"], "size"),
-        ([*STYLE, *SMALL, "--weights", "1", "2"], "expected 1 weights"),
-        ([*STYLE, *SMALL, "--mask", "left.png", "left.png"], "2 masks for 1 paintings"),
+        ([*STYLE, *SMALL, "--weights", "1", "2"], "--weights: expected one for each painting, got 2 for 1"),
+        ([*STYLE, *SMALL, "--mask", "left.png", "left.png"], "--mask: expected at most one"),
         ([*STYLE, "--mask", "gone.png"], "gone.png"),
         ([*STYLE, "--start-from", "gone.png"], "gone.png"),
         ([*STYLE, "--style-layers", "relu9_9"], "relu5_1"),
@@ -393,3 +394,21 @@ def test_errors_are_one_line(words, message, here, capsys):
 def test_nothing_to_resume_is_missing(capsys):
     assert paint(*STYLE, *SMALL, "--checkpoint", "gone.pt", "--resume") == 3
     assert "gone.pt" in capsys.readouterr().err
+
+
+def test_a_painting_of_one_colour_is_remarked_on(capsys):
+    save_picture(torch.full((3, 64, 64), 0.2), "plain.png")
+    remark = "a painting has one colour: it has no strokes"
+    for painting, remarked in (("plain.png", True), ("stars.png", False)):
+        assert paint("cat.png", "--style", painting, *SMALL, *FINE, "--force", "-o", "out.png") == 0
+        assert (remark in capsys.readouterr().err) == remarked
+
+
+def test_an_animation_becomes_a_film(capsys):
+    save_film([torch.rand(3, 64, 64) for _ in range(2)], "moving.webp", fps=2)
+    assert paint("moving.webp", "--style", "stars.png", "-o", "still.png") == 2
+    assert "the result is a film, not a picture: name it with --film still.mp4" in capsys.readouterr().err
+    assert paint("moving.webp", "--style", "stars.png", "--strengths") == 2
+    error = capsys.readouterr().err
+    assert "moving.webp is an animation: give one picture, or leave --strengths out" in error
+    assert "--film" not in error

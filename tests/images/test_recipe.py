@@ -377,7 +377,7 @@ def test_inputs_have_their_roles(masked, capsys):
 def test_the_inputs_of_a_role_can_be_set(capsys):
     rerun_with = ["rerun", "masked.png", "-o", "set.png", "--force", "--set"]
     assert main([*rerun_with, "mask=left.png, guide.png"]) == 2  # a path may hold commas and blanks
-    assert "mask: the picture was made from 2 files, got 1" in capsys.readouterr().err
+    assert "mask: expected as many files as in the recipe, got 1 for 2" in capsys.readouterr().err
     assert main([*rerun_with, 'mask=["left.png", "guide.png"]']) == 0
     roles = [(note.path, note.role) for note in read_recipe("set.png").inputs]
     assert roles == [("input.png", ""), ("guide.png", "guide"), ("left.png", "mask"), ("guide.png", "mask")]
@@ -564,3 +564,16 @@ def test_a_setting_named_like_a_python_keyword_is_set_without_its_underscore(pri
     assert main(["dream", str(picture), "--class", "goldfish", *quick, "-o", str(made)]) == 0
     assert main(["rerun", str(made), "--set", "class=tick", "-o", str(tmp_path / "again.png"), "-q"]) == 0
     assert read_recipe(tmp_path / "again.png").settings["class_"] == ["tick"]
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_recipe_says_class_and_names_what_is_wrong(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["--class", "3", "--network", "conv", "--steps", "1", "-o", "three.png"]
+    assert main(["feature", *words]) == 0
+    assert main(["recipe", "three.png"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["picture", "feature"] in lines
+    assert ["class", "3"] in lines
+    assert main(["rerun", "three.png", "--set", "seed=-1"]) == 2
+    assert capsys.readouterr().err == "lanterna: seed: expected at least 0, got -1\n"

@@ -95,3 +95,12 @@ def test_lines_are_clipped_to_the_surface():
     corners = picture[:, [75, 655], :][:, :, [140, 930]].sum(0)
     assert corners[1, 0] < corners[1, 1] < corners[0, 0] < corners[0, 1]  # brighter where higher
     assert corners[1, 0] == pytest.approx(sum(NIGHT), abs=6)
+
+
+def test_a_line_of_one_point_is_drawn():
+    picture = drawn(Chart("", "epoch", "accuracy", [Line("", [1], [0.95])], whole_across=True))
+    blank = drawn(Chart("", "epoch", "accuracy", [Line("", [1], [math.nan])], whole_across=True))
+    amber = [
+        (each - torch.tensor(AMBER)[:, None, None]).abs().sum(0).lt(24).sum() for each in (picture, blank)
+    ]
+    assert amber[0] > amber[1] + 20

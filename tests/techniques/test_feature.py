@@ -345,3 +345,24 @@ def test_invalid_options_are_reported_in_one_line(arguments, words, tmp_path, mo
 def test_classes_are_found_by_name_or_number(lite0):
     assert class_index("Goldfish", lite0) == class_index("1", lite0) == 1
     assert lite0.classes[class_index("volcano", lite0)] == "volcano"
+
+
+@pytest.mark.usefixtures("conv")
+def test_a_relu_has_no_negative_activation(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for layer, least in (("relu2", 0.0), ("conv2", -math.inf)):
+        words = [layer, "1", "--network", "conv", "--steps", "1", "-o", f"{layer}.png", "--json"]
+        assert main(["feature", *words]) == 0
+        assert json.loads(capsys.readouterr().out)["activation"] >= least
+    images = [open_picture(f"{layer}.png") for layer in ("relu2", "conv2")]
+    assert torch.equal(*images)  # what is maximised is the same
+
+
+def test_a_target_is_suggested_that_the_network_has():
+    for network, target in (
+        ("vgg19", "relu5_1 31"),
+        ("efficientnet-lite0", "block9 31"),
+        ("conv", "LAYER 31"),
+    ):
+        with pytest.raises(UsageError, match=target):
+            lanterna.Feature(network=network).check_target()

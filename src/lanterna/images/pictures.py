@@ -81,7 +81,8 @@ def select_page(file: Image.Image, page: int) -> int:
     """Go to a page of a TIFF; return how many pages the file has. Errors: `UsageError` if it has fewer."""
     count = getattr(file, "n_frames", 1) if file.format == "TIFF" else 1
     if page > count:
-        raise UsageError(f"page: expected a number from 1 to {count}, the pages of this picture, got {page}")
+        pages = "this picture has no others" if count == 1 else f"this picture has {count}"
+        raise UsageError(f"page: {pages}, got {page}")
     if page > 1:
         file.seek(page - 1)
         check_size("the page", *file.size)

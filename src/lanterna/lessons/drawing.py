@@ -162,7 +162,7 @@ def _tick_label(pen: ImageDraw.ImageDraw, x: float, y: float, text: str, anchor:
 
 def _stroke(fine: ImageDraw.ImageDraw, points: list[tuple[float, float]], line: Line, number: int) -> None:
     colour, radius = _COLOURS[number % len(_COLOURS)], 5.5 * _OVERSAMPLING
-    if line.style == "marks":
+    if line.style == "marks" or len(points) == 1:
         for x, y in points:
             fine.circle((x, y), radius, colour, NIGHT, _OVERSAMPLING)
     else:

@@ -46,6 +46,7 @@ _CONTENT_LAYER = "relu4_2"
 _BATCH = 128
 _INK_WEIGHT = 3.0  # of the penalty on ink
 _VIEWS = 4  # randomly transformed copies of a digit in each step
+_VISIBLE_STEPS = 60  # with fewer, dream and style are measurable, but hard to see
 
 
 class Parts(Settings):
@@ -197,6 +198,8 @@ def _outcome(settings: Parts, results: Sequence[Result]) -> Outcome:
     missed = [name for name, good in worked.items() if not good]
     if missed:
         words += f" With these settings the results for {listed(missed)} did not get far enough."
+    if settings.steps < _VISIBLE_STEPS:
+        words += f" The photographs hardly look different yet: --set steps={_VISIBLE_STEPS} takes more steps."
     titles = (
         ("1. Weights, for the right class", "kernels of the first layer, after training"),
         (f"2. A picture, for the class {settings.class_}", "a digit that nobody wrote"),

@@ -45,7 +45,7 @@ def class_index(name: str, network: Network) -> int:
     """
     names = [class_name.casefold() for class_name in network.classes]
     if not names:
-        raise UsageError(f"{network.name} has no classes to choose from")
+        raise UsageError(f"{network.name} has no classes to choose from: try efficientnet-lite0")
     if name.casefold() in names:
         return names.index(name.casefold())
     if name.isascii() and name.isdigit() and int(name) < len(names):

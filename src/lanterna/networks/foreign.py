@@ -63,18 +63,33 @@ def _open(name: str) -> ForeignNetwork:
     if next(network.parameters(), None) is None:
         raise UsageError(f"the network of {name} has no weights: expected a network with parameters")
     note = "untrained: its weights are random" if random_weights.are_most_of(network) else ""
-    specs = list(_input_specs(network, function))
-    for attempt, spec in enumerate(specs, start=1):
+    declared = _declared_input(network, function)
+    specs = [declared] if declared else _guess_inputs(network)
+    for spec in specs:
         try:
-            with _foreign_code(f"the network of {name} does not accept a picture of {_size(spec)}"):
+            with _foreign_code(f"the network of {name} failed"):
                 opened, shape = extract_layers(name, network, spec, note)
             break
         except UsageError as error:
-            if attempt == len(specs):
+            reason = error.__cause__
+            if reason is None or not _may_be_of_size(reason):
+                raise
+            if spec is specs[-1]:
+                size = f"{spec.channels} × {spec.size} × {spec.size}"
+                refused = f"the network of {name} does not accept a picture of {size}"
+                if declared:
+                    raise UsageError(f"{refused}, its declared input ({describe(reason)})") from reason
                 hint = "give the network an attribute `input_spec`, a lanterna.InputSpec for its input"
-                raise UsageError(f"{error}: {hint}") from error
+                raise UsageError(f"{refused} ({describe(reason)}): {hint}") from reason
     opened.classes = _classes(network, shape)
     return opened
+
+
+def _may_be_of_size(error: BaseException) -> bool:
+    """Whether a network may have raised this error because a picture has the wrong size."""
+    return isinstance(error, RuntimeError | ValueError | AssertionError | IndexError) and not isinstance(
+        error, NotImplementedError | RecursionError
+    )
 
 
 def _find(name: str) -> Callable[[], object]:
@@ -120,6 +135,8 @@ def _import(name: str) -> ModuleType:
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
             return module
+        if not all(map(str.isidentifier, name.split("."))):
+            raise UsageError(f"{name} is no module: expected its name, or its file as in {name}.py")
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:
@@ -151,20 +168,19 @@ def _foreign_code(failure: str) -> Iterator[None]:
             sys.path.remove(folder)
 
 
-def _input_specs(network: nn.Module, function: Callable[[], object]) -> Iterator[InputSpec]:
-    """Yield the network's declared input, or else guesses, the likeliest first."""
+def _declared_input(network: nn.Module, function: Callable[[], object]) -> InputSpec | None:
+    """Return the input that the network declares, or None."""
     declared = getattr(network, "input_spec", None)
-    if not isinstance(declared, InputSpec):
-        declared = _from_timm(network) or _from_torchvision(function)
-    if declared:
-        yield declared
-        return
+    return declared if isinstance(declared, InputSpec) else _from_timm(network) or _from_torchvision(function)
+
+
+def _guess_inputs(network: nn.Module) -> list[InputSpec]:
+    """Return guesses of the network's input, the likeliest first."""
     first = next((module for module in network.modules() if isinstance(module, nn.Conv2d)), None)
     if first is not None and first.in_channels not in (1, 3):
         raise UsageError(f"its first convolution takes {first.in_channels} channels: a picture has 1 or 3")
-    for spec in (_IMAGENET, _SMALL_GREY, _SMALL):
-        if first is None or first.in_channels == spec.channels:
-            yield spec
+    guesses = (_IMAGENET, _SMALL_GREY, _SMALL)
+    return [spec for spec in guesses if first is None or first.in_channels == spec.channels]
 
 
 def _from_timm(network: nn.Module) -> InputSpec | None:
@@ -198,7 +214,3 @@ def _classes(network: nn.Module, shape: tuple[int, ...]) -> tuple[str, ...]:
         with contextlib.suppress(MissingError):
             return imagenet_classes()
     return numbered_classes(shape[1])
-
-
-def _size(spec: InputSpec) -> str:
-    return f"{spec.channels} × {spec.size} × {spec.size}"

@@ -78,6 +78,10 @@ class Network(nn.Module):
         output: Tensor = self.layers[name](x)
         return output
 
+    def gradients(self, value: Tensor, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Return the gradients of a value that this network computed; zeros for tensors it does not use."""
+        return torch.autograd.grad(value, tensors, materialize_grads=True)
+
     def layer(self, name: str) -> nn.Module:
         """Return a layer by its name. Errors: `UsageError` with the names of all layers."""
         if name not in self.layers:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, fx, nn
 
-from lanterna.errors import blame_network
+from lanterna.errors import LanternaError, UsageError, blame_network
 from lanterna.networks.network import InputSpec, Network
 
 if TYPE_CHECKING:
@@ -43,11 +43,44 @@ class ForeignNetwork(Network):
         self.layers = _Modules(layers)
         self.note = note
         """Caveats: whether the weights are trained, and how the layers were found."""
+        self._backward_layer = ""  # the last layer that a backward pass has reached
 
     def layer_output(self, name: str, x: Tensor) -> Tensor:
         """Return the output of one layer, given its input; an error says that the network failed."""
         with blame_network(self.name, name):
-            return super().layer_output(name, x)
+            output = super().layer_output(name, x)
+        if output.requires_grad:
+            output.register_hook(  # type: ignore[no-untyped-call]
+                lambda _: setattr(self, "_backward_layer", name)
+            )
+        return self._checked(output) if name == [*self.layers][-1] else output
+
+    def gradients(self, value: Tensor, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Return the gradients of a value; an error names the layer whose backward pass failed.
+
+        Errors: `LanternaError` if they are NaN, or the network has detached its output from the picture.
+        """
+        if not value.requires_grad:
+            raise LanternaError(
+                f"the network of {self.name} has no gradient: "
+                "something like torch.no_grad(), detach() or argmax() keeps it from PyTorch"
+            )
+        self._backward_layer = ""
+        try:
+            found = super().gradients(value, tensors)
+        except Exception:
+            place = f" of {self._backward_layer}" if self._backward_layer else ""
+            with blame_network(self.name, f"the backward pass{place}"):
+                raise
+        for gradient in found:
+            self._checked(gradient, " as a gradient")
+        return found
+
+    def _checked(self, output: Tensor, what: str = "") -> Tensor:
+        """Return the output. Errors: `LanternaError` if it has NaN."""
+        if output.isnan().any():
+            raise LanternaError(f"the network of {self.name} returns NaN{what}: expected numbers")
+        return output
 
 
 class UntracedNetwork(ForeignNetwork):
@@ -69,13 +102,13 @@ class UntracedNetwork(ForeignNetwork):
             outputs, result = _record_outputs(self.module, self.preprocess(images))
         for name, (_, output) in outputs.items():
             yield name, output
-        yield RESULT, result
+        yield RESULT, self._checked(result)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the network's output."""
         with blame_network(self.name):
             result: Tensor = self.module(self.preprocess(images))
-        return result
+        return self._checked(result)
 
 
 RESULT = "result"
@@ -92,16 +125,21 @@ class _Modules(nn.ModuleDict):
 
 
 class _SingleOutput(nn.Module):
-    """A wrapper that returns one tensor: the first if the network returns several."""
+    """A wrapper that returns one tensor: the first if the network of this name returns several."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, name: str, network: nn.Module) -> None:
         super().__init__()
+        self.name = name
         self.network = network
         self.others = 0
 
     def forward(self, x: Tensor) -> Tensor:
         result: Any = self.network(x)
         while not isinstance(result, Tensor | fx.Proxy):
+            several = isinstance(result, dict | list | tuple)
+            if not several or not result:
+                kind = "None" if result is None else f"{'an empty ' * several}{type(result).__name__}"
+                raise UsageError(f"the network of {self.name} returns {kind}: expected a tensor")
             values = list(result.values()) if isinstance(result, dict) else result
             result = values[0]
             self.others = len(values) - 1
@@ -115,18 +153,20 @@ def extract_layers(
 
     Return it with its layers, and the shape of its output for two pictures.
 
-    Errors: whatever `network` raises when it runs.
+    Errors: whatever `network` raises when it runs; `UsageError` if it returns no tensor, or NaN.
     """
     network.eval()
     for module in network.modules():
         if getattr(module, "inplace", False) is True:
             vars(module)["inplace"] = False  # in place it would overwrite the layer before
-    module = _SingleOutput(network).eval()
+    module = _SingleOutput(name, network).eval()
     noise = torch.randn(2, spec.channels, spec.size, spec.size, generator=torch.Generator().manual_seed(0))
     parameter = next(network.parameters())
     noise = noise.to(parameter.device, parameter.dtype)
     with torch.no_grad():
         recorded, expected = _record_outputs(module, noise)  # initialises lazy modules
+        if expected.isnan().any():
+            raise UsageError(f"the network of {name} returns NaN: expected numbers")
         network.requires_grad_(False)
         if module.others:
             note = "; ".join(filter(None, (note, "it has several outputs, of which the first is used")))

@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from lanterna.errors import LanternaError, MissingError
+from lanterna.errors import LanternaError, MissingError, UsageError
 from lanterna.files import atomic_write, read_regular
 from lanterna.networks.digits import build, to_channels_last
 from lanterna.networks.plan import Plan
@@ -60,10 +60,7 @@ def open_trained(name: str | Path) -> Network:
     """
     folder = trained_folder(name)
     if not is_trained(name):
-        kind = name if name in ("dense", "conv") else "conv"
-        raise MissingError(
-            f"no trained network at {folder}: train one with `lanterna train {kind} -o {name}`"
-        )
+        raise _missing(name, folder)
     try:
         plan = _plans.validate_json(read_regular(folder / PLAN, _MAX_PLAN_BYTES))
         weights = current_weights(load_file(folder / WEIGHTS))
@@ -81,3 +78,21 @@ def open_trained(name: str | Path) -> Network:
     network.load_state_dict(weights)
     to_channels_last(network)
     return network.eval()
+
+
+def _missing(name: str | Path, folder: Path) -> LanternaError:
+    """Describe what is at a path without a trained network."""
+    if folder.suffix == ".py":
+        what = f"a Python file: expected {name}:function, whose function returns the network"
+        return UsageError(f"{name} is {what}" if folder.is_file() else f"there is no file {name}")
+    if folder.is_file():
+        inside = is_trained(folder.parent)
+        expected = str(folder.parent) if inside else "the folder of a trained network, or file.py:function"
+        return UsageError(f"{name} is a file: expected {expected}")
+    if folder == Path(name) and folder.is_dir() and not (folder / CHECKPOINT).exists():
+        return UsageError(
+            f"{name} is a folder without a network: expected one that `lanterna train` or "
+            "`lanterna teach` wrote, or file.py:function"
+        )
+    kind = name if name in ("dense", "conv") else "conv"
+    return MissingError(f"no trained network at {folder}: train one with `lanterna train {kind} -o {name}`")

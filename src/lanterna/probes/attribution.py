@@ -92,7 +92,7 @@ def integrated_gradients(
         for batch in torch.split(midpoints.to(picture.dtype).to(picture.device), _BATCH):
             images = torch.lerp(start, picture, batch.view(-1, 1, 1, 1)).requires_grad_()
             value = value_of(network, network(images), chosen).sum()
-            total += torch.autograd.grad(value, images)[0].sum(0, keepdim=True)
+            total += network.gradients(value, [images])[0].sum(0, keepdim=True)
         return ((picture - start) * total / steps)[0].detach()
 
 
@@ -119,6 +119,6 @@ def grad_cam(
         maps, logits = outputs[layer], list(outputs.values())[-1]
         if maps.dim() != 4:
             raise UsageError(f"{layer} has no maps: its shape is {tuple(maps.shape[1:])}")
-        (gradients,) = torch.autograd.grad(value_of(network, logits, chosen).sum(), maps)
+        (gradients,) = network.gradients(value_of(network, logits, chosen).sum(), [maps])
         weights = gradients.mean((2, 3), keepdim=True)  # (1, C, 1, 1)
         return (weights * maps).sum(1)[0].relu().detach()

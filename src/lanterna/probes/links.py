@@ -114,7 +114,7 @@ def _gradients(
         value = logits[torch.arange(len(chosen)), torch.tensor(chosen)].sum()
         if against is not None:
             value = value - logits[:, against].sum()
-        return torch.autograd.grad(value, copies)[0]
+        return network.gradients(value, [copies])[0]
 
 
 def _push_forward(module: nn.Module, x: Tensor, tangents: Tensor) -> Tensor:

@@ -185,7 +185,7 @@ def _exact(network: Network, picture: Tensor, chosen: Sequence[int], weights: Ma
             constants = [(call, _constant(call.module, call.x)) for call in run.calls]
         with_offset = [(call, constant) for call, constant in constants if constant is not None]
         tensors = [*run.outputs.values(), *(call.y for call, _ in with_offset), *weights.values()]
-        all_gradients = iter(gradients_of(run.value, tensors))
+        all_gradients = iter(gradients_of(network, run.value, tensors))
     finally:
         for weight, required in zip(weights.values(), required_grad, strict=True):
             weight.requires_grad_(required)
@@ -239,7 +239,7 @@ def _integrated(
         values += [run.value[0].item(), run.value[-1].item()]
         calls = [call for call in run.calls if call.name in weights]
         tensors = [*run.outputs.values(), *(call.y for call in calls)]
-        gradients = gradients_of(run.value, tensors)
+        gradients = gradients_of(network, run.value, tensors)
         current = [
             tensor.detach() for tensor in (*run.outputs.values(), *(call.x for call in calls), *gradients)
         ]

@@ -91,12 +91,12 @@ def value_of(network: Network, logits: Tensor, chosen: Sequence[int]) -> Tensor:
     return value - logits[:, chosen[1]] if len(chosen) > 1 else value
 
 
-def gradients_of(value: Tensor, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def gradients_of(network: Network, value: Tensor, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Return the gradient of each picture's answer with respect to each tensor; zeros if it is unused."""
     if not value.requires_grad:
         return tuple(map(torch.zeros_like, tensors))
     differentiable = [tensor for tensor in tensors if tensor.requires_grad]
-    found = iter(torch.autograd.grad(value.sum(), differentiable, materialize_grads=True))
+    found = iter(network.gradients(value.sum(), differentiable))
     return tuple(next(found) if tensor.requires_grad else torch.zeros_like(tensor) for tensor in tensors)
 
 

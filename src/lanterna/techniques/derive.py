@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from lanterna.techniques.execute import Job
     from lanterna.techniques.technique import Frames, Settings, SheetCell
 
+SHEET_SIDE = 320
+"""Pixels along the longer side of a picture on a sheet to choose from."""
+
 _MAX_PIXELS = 2**20  # of a frame of a film of training
 _FPS, _HOLD = (
     12.0,
@@ -96,7 +99,9 @@ def sheet_of(
             output = getattr(settings, chooser) if chooser else derived.outputs[0]
             return [Result(frame.picture, output, settings, cells=sheet_cells, columns=column_count, gap=gap)]
 
-        return Work(frames(), results, report=lambda _: Report(notes=notes(settings)))
+        size = getattr(settings, "size", None)
+        sizes = [f"--size {size} is for the commands: the pictures on a sheet have {SHEET_SIDE} pixels"]
+        return Work(frames(), results, report=lambda _: Report(notes=[*notes(settings), *sizes * bool(size)]))
 
     derived = replace(
         technique, name=name, file=name, run=run, output=Output.SHEET, live=(), cells=cells, resumes="",

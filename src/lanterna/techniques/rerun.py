@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from lanterna.documents import is_unicode, runs_code
-from lanterna.errors import UsageError
+from lanterna.errors import UsageError, describe_invalid
 from lanterna.files import is_network_path, sha256
 from lanterna.images.decoding import BYTE_LIMIT
 from lanterna.images.recipe import Recipe, RecipeInput, RecipeNetwork, make_recipe_input, printable
@@ -113,7 +113,8 @@ def with_overrides(recipe: Recipe, assignments: Mapping[str, str]) -> Recipe:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = printable(".".join(str(part) for part in first["loc"]))
-        raise UsageError(f"{place}: {first['msg']}, got {printable(repr(first['input']), 60)}") from error
+        given = printable(repr(first["input"]), 60)
+        raise UsageError(f"{place}: {describe_invalid(first)}, got {given}") from error
     return _checked(varied)
 
 
@@ -182,7 +183,8 @@ def command_line(recipe: Recipe, picture: str, *, preset: str | None = None) -> 
         option = name.strip("_").replace("_", "-")  # class_ is --class
         if technique.verb == "learn":
             text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-            words.append(f"--set {shlex.quote(printable(f'{name}={text}'))}")
+            change = f"{name.rstrip('_')}={text}"
+            words.append(f"--set {shlex.quote(printable(change))}")
         elif isinstance(value, bool):
             words.append(f"--{option}" if value else f"--no-{option}")
         elif value is not None:
@@ -275,7 +277,9 @@ def _inputs_of(role: str, text: str, inputs: tuple[RecipeInput, ...]) -> tuple[R
         paths = [text]
     count = sum(note.role == role for note in inputs)
     if len(paths) != count:
-        raise UsageError(f"{role or 'input'}: the picture was made from {count} files, got {len(paths)}")
+        raise UsageError(
+            f"{role or 'input'}: expected as many files as in the recipe, got {len(paths)} for {count}"
+        )
     new = iter(paths)
     return tuple(make_recipe_input(next(new), role=role) if note.role == role else note for note in inputs)
 

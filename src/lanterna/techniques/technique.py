@@ -50,9 +50,12 @@ class Settings(BaseModel):
 
         Errors: `UsageError`, one line with the setting, what was expected and what was given.
         """
+        settings = {
+            f"{name}_" if f"{name}_" in cls.model_fields else name: value for name, value in settings.items()
+        }  # `class` is a keyword in Python
         unknown = sorted(name for name in settings if current_name(cls.verb, name) not in cls.model_fields)
         if unknown:
-            known = ", ".join(sorted(cls.model_fields))
+            known = ", ".join(sorted(name.rstrip("_") for name in cls.model_fields))
             raise UsageError(f"{cls.verb} has no setting {unknown[0]!r}: it has {known}")
         current = current_settings(cls.verb, settings)
         check_document(current)
@@ -60,7 +63,7 @@ class Settings(BaseModel):
             return cls.model_validate(current)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            name = ".".join(str(part) for part in first["loc"]) or cls.verb
+            name = ".".join(str(part) for part in first["loc"]).rstrip("_") or cls.verb
             given = _short_repr(first["input"])
             raise UsageError(f"{name}: {describe_invalid(first)}, got {given}") from error
 

@@ -90,7 +90,7 @@ def parse_request(techniques: Sequence[Technique], options: Mapping[str, Any]) -
         preset = technique.variant(options.get("preset"), settings)
         checked = technique.checked(preset, settings, counts)
     except UsageError as error:
-        raise UsageError(_name_option(str(error), technique)) from error
+        raise UsageError(name_option(str(error), technique.verb)) from error
     return Request(technique, checked, files, settings)
 
 
@@ -127,13 +127,16 @@ def _choose_technique(
     film_flags = {each.film_flag for each in techniques if each.film_flag}
     all_flags = {flag for each in techniques for flag in each.flags}
     flags = {flag for flag in all_flags if options.get(flag) or flag in settings}
-    film = next((flag for flag in film_flags if options.get(flag)), "")
+    film = given = next((flag for flag in film_flags if options.get(flag)), "")
     source = options.get(techniques[0].inputs[0].name) if techniques[0].inputs else None
     if not film and isinstance(source, Path) and "film" in film_flags and is_film(source):
         film = "film"
     for each in techniques:
         if (set(each.flags), each.film_flag) == (flags, film):
             return each
+    if film and not given:
+        words = " and ".join(f"--{flag}" for flag in sorted(flags))
+        raise UsageError(f"{source} is an animation: give one picture, or leave {words} out")
     words = " and ".join(f"--{flag}" for flag in (*sorted(flags), *([film] if film else [])))
     raise UsageError(f"{words} do not go together: leave one of them out")
 
@@ -184,12 +187,18 @@ def _describe_switch(technique: Technique, current: Technique) -> str:
     return f"add {' '.join(added)}" if added else f"leave {' '.join(removed)} out"
 
 
-def _name_option(message: str, technique: Technique) -> str:
-    """Replace the setting's name at the start of an error message by its option."""
-    match = re.match(r"([a-z_]+)(?:\.[0-9.]+)?: ", message)
-    if match and match[1] in technique.settings.model_fields:
-        return f"{_option(match[1])}: {message[match.end() :]}"
-    return message
+def name_option(message: str, verb: str) -> str:
+    """Replace the setting or input at the start of an error's message by its option of the verb's command."""
+    name, colon, rest = message.partition(": ")
+    name = re.sub(r"\.[0-9.]+$", "", name)  # the place in a list
+    if not colon or not re.fullmatch("[a-z_-]+", name) or verb == "learn":
+        return message
+    fields = {
+        field.rstrip("_")
+        for technique in registry.techniques_for(verb)
+        for field in (*technique.settings.model_fields, *(each.name for each in technique.inputs[1:]))
+    }
+    return f"{_option(name)}: {rest}" if name.rstrip("_") in fields else message
 
 
 def _option(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -52,7 +53,7 @@ def run(tokens: Sequence[str]) -> int:
     except LanternaError as error:
         if os.environ.get("LANTERNA_DEBUG") and error.__cause__:
             traceback.print_exc()
-        return _fail(str(error), error.exit_code)
+        return _fail(_name_option(str(error), tokens[0]), error.exit_code)
     except CycloptsError as error:
         error.verbose = False
         return _fail(_describe(error).replace(_DASH, "-"), 2)
@@ -186,6 +187,12 @@ def _source_of(argument: Argument, place: Sequence[str]) -> str:
                     return f"{place[0]} in {token.source}"
             return str(child.name)
     return ".".join(place) or str(argument.name)
+
+
+def _name_option(message: str, verb: str) -> str:
+    from lanterna.surfaces.cli.arguments import name_option  # imports torch
+
+    return name_option(message, verb) if re.match("[a-z_.0-9-]+: ", message) else message
 
 
 def _short(value: object, limit: int = 60) -> str:

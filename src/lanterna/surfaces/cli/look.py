@@ -116,7 +116,7 @@ def _write_pages(path: Path, network: "Network", image: "Tensor", *, quiet: bool
                 with atomic_write(path) as temporary:
                     temporary.write_text(page, encoding="utf-8")
                 written += 1
-                if written == 1 and time.perf_counter() - begun > _LONG:
+                if written == 1 and network.classes and time.perf_counter() - begun > _LONG:
                     say(f"{path} has a first answer and gets finer: Ctrl-C keeps it", quiet=quiet)
     except KeyboardInterrupt:
         if not written:
@@ -195,7 +195,7 @@ def _digit(page: ReadPage, digit: int | None, picture: "Tensor", network: "Netwo
     if digit is None and _is_digit(picture):
         return to_input(picture, network.input_spec)
     if digit is not None and digit > len(page):
-        raise UsageError(f"--digit {digit}: this page has {len(page)} digits")
+        raise UsageError(f"--digit: expected a digit of this page, 1 to {len(page)}, got {digit}")
     return page[(digit or 1) - 1].image if page else to_input(picture, network.input_spec)
 
 

@@ -12,6 +12,8 @@ from lanterna.networks import networks as list_networks
 from lanterna.networks import note_on
 from lanterna.surfaces.cli.common import Json, console, emit_json, say
 
+_WIDE = 130  # columns of a terminal that has room for the descriptions beside the sizes
+
 
 def networks(
     name: Annotated[str | None, Parameter(help="The network whose layers to list.")] = None,
@@ -23,6 +25,7 @@ def networks(
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="dim")
+    out = console(stdout=True)
     if name is None:
         found = list_networks()
         if json:
@@ -32,17 +35,24 @@ def networks(
             table.add_column(column, no_wrap=True)
         for column in ("layers", "parameters"):
             table.add_column(column, justify="right")
-        table.add_column("description")
+        descriptions = Table(box=None, pad_edge=False, show_header=False)  # below, if there is no room beside
+        if out.width >= _WIDE:
+            table.add_column("description")
         for listing in found:
+            name, what = one_line(listing.name), one_line(listing.what)
             table.add_row(
-                one_line(listing.name),
+                name,
                 "yes" if listing.here else "no",
                 _shape(listing.input or ()),
                 str(listing.layers or ""),
                 f"{listing.parameters:,}" if listing.parameters else "",
-                one_line(listing.what),
+                *([what] if out.width >= _WIDE else []),
             )
-        console(stdout=True).print(table)
+            descriptions.add_row(name, what)
+        out.print(table)
+        if out.width < _WIDE:
+            out.print()
+            out.print(descriptions)
         for listing in found:
             if not listing.here:
                 say(f"to get {listing.name}: {listing.command}")
@@ -66,7 +76,7 @@ def networks(
     for layer in layers:
         table.add_row(one_line(layer.name), layer.kind, _shape(layer.shape), f"{layer.parameters:,}")
     table.add_row("", "", "total", f"{total:,}")
-    console(stdout=True).print(table)
+    out.print(table)
     if note := note_on(name, network):
         say(note)
 

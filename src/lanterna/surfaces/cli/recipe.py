@@ -112,7 +112,7 @@ def _free_name(picture: Path) -> Path:
 
 def _describe(recipe: Recipe, command: str) -> list[str]:
     rows = [
-        ("picture", f"{recipe.output} of {recipe.verb}"),
+        ("picture", recipe.verb if recipe.output == recipe.verb else f"{recipe.output} of {recipe.verb}"),
         ("made with", f"Lanterna {recipe.lanterna}, torch {recipe.torch}"),
         ("made on", f"{recipe.machine}, {recipe.device}, threads: {recipe.threads}"),
         *((note.role or "from", f"{note.path} (sha256 {note.sha256[:12]})") for note in recipe.inputs),
@@ -124,7 +124,7 @@ def _describe(recipe: Recipe, command: str) -> list[str]:
         )
     rows += [("shelf", ", ".join(recipe.shelf))] if recipe.shelf else []
     rows += [("seed", str(recipe.seed))]
-    rows += [(name, _plain(value)) for name, value in recipe.settings.items() if name != "seed"]
+    rows += [(name.rstrip("_"), _plain(value)) for name, value in recipe.settings.items() if name != "seed"]
     width = max(len(printable(name, 60)) for name, _ in rows)
     lines = [f"{printable(name, 60):<{width}}  {printable(value)}" for name, value in rows]
     return [*lines, "", "command:", f"  {command}"]

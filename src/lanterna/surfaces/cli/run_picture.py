@@ -156,7 +156,8 @@ class _OutputPaths:
         if technique.film_flag:
             self.film = options.get(technique.film_flag) or default_film_path(technique.verb)
         if technique.output is declared.Output.FILM and options.get("output"):
-            raise UsageError(f"--{technique.film_flag} names the film's file: leave -o out")
+            use = f"--{technique.film_flag} {options['output'].with_suffix('.mp4')}"
+            raise UsageError(f"the result is a film, not a picture: name it with {use}, and leave -o out")
         name = technique.file
         if technique.output_setting:
             name = f"{technique.verb}-{getattr(request.settings, technique.output_setting)}"

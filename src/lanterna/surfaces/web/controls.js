@@ -51,7 +51,10 @@ export function makeControls(page, find) {
       find("restore").textContent = state.cuts.length ? `Restore ${state.cuts.length}` : "Restore";
       for (const id of ["undo", "restore", "columns-choice", "show-choice"])
         find(id).hidden = !model.computes;
-      find("depth-choice").hidden = model.computes;
+      const explains = model.answers().length > 0;
+      for (const id of ["answer-choice", "against-choice", "lines-choice", "backward"])
+        find(id).hidden = !explains;
+      find("depth-choice").hidden = model.computes || !explains;
       const depth = Math.max(0, depths.indexOf(state.depth ?? page.data.depth));
       find("depth").value = depth;
       find("depth-name").textContent = depth ? depths[depth].replace("input", "pixels") : "none";

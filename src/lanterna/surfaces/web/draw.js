@@ -32,7 +32,8 @@ export function readTheme(element) {
     line: colour("--line"),
     warm: colour("--for"),
     cold: colour("--against"),
-    light: ramp(dim, dark ? [255, 245, 222] : [28, 25, 20], dark ? [92, 112, 156] : [126, 146, 190]),
+    // On paper weak ink would hardly be seen: it is deepened.
+    light: dark ? ramp(dim, [255, 245, 222], [92, 112, 156]) : ramp(dim, [28, 25, 20], [58, 88, 160], 0.6),
     signed: ramp(dim, colour("--for"), colour("--against")),
   };
 }
@@ -48,12 +49,13 @@ function rgb(text) {
 /** A table of colours, as the 32-bit pixels of a canvas, for values from -1 to 1.
     @param {Colour} zero
     @param {Colour} above
-    @param {Colour} below */
-function ramp(zero, above, below) {
+    @param {Colour} below
+    @param {number} power */
+function ramp(zero, above, below, power = 1) {
   const table = new Uint32Array(2 * LEVELS + 1);
   const bytes = new Uint8Array(table.buffer);
   for (let i = -LEVELS; i <= LEVELS; i++) {
-    const share = Math.abs(i) / LEVELS;
+    const share = (Math.abs(i) / LEVELS) ** power;
     const end = i < 0 ? below : above;
     const at = 4 * (i + LEVELS);
     for (let c = 0; c < 3; c++) bytes[at + c] = Math.round(zero[c] + (end[c] - zero[c]) * share);

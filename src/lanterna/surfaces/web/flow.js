@@ -316,7 +316,7 @@ function captionOf(column) {
   const name = element("b", {}, kind === "picture" ? "picture" : column.name);
   const shown =
     maxShown(column) < count
-      ? `${maxShown(column)} of ${count}`
+      ? `${maxShown(column)} of ${count} ${kind === "maps" ? "maps" : "units"}`
       : `${count} ${kind === "maps" ? "maps" : "units"}`;
   const size = (column.size ?? [column.height, column.width]).toReversed().join(" × ");
   caption.append(name);

@@ -184,7 +184,7 @@ export function mount({ data, arrays }) {
         ...focus,
         position: position ?? brightest((hovered?.flow ?? flow).model, focus),
       });
-    else showOverview(host, model);
+    else showOverview(host, model, theme.dark);
     host.classList.toggle("open", Boolean(state.unit));
   }
 

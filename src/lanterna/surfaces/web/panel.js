@@ -11,19 +11,22 @@ import { element, exactness, number, questionText, signed, unitName, within } fr
 /** @typedef {Focus & { position: number }} PositionFocus - a unit and a position in it */
 
 const MAX_LISTED = 5; // links in, and links out
+const DIGIT = 28; // pixels along a side of a digit, which is not cropped
 
 /** Show how each layer's units and the later biases add up to the answer, and the legend.
     @param {HTMLElement} host
-    @param {Model} model */
-export function showOverview(host, model) {
-  if (host.dataset.shows !== "overview") {
-    host.dataset.shows = "overview";
+    @param {Model} model
+    @param {boolean} dark - the theme */
+export function showOverview(host, model, dark) {
+  const key = `overview ${dark ? "dark" : "light"}`;
+  if (host.dataset.shows !== key) {
+    host.dataset.shows = key;
     host.replaceChildren(
       element("h2", {}, "How it adds up"),
       element("table", { class: "sums" }),
       element("p", { class: "aside exactness" }),
       element("h2", {}, "Legend"),
-      legend(model),
+      legend(model, dark),
     );
   }
   within(host, ".exactness").textContent = exactness(model);
@@ -50,26 +53,42 @@ export function showOverview(host, model) {
   within(host, "table.sums").replaceChildren(head, ...rows);
 }
 
-/** @param {Model} model */
-function legend(model) {
+/** @param {Model} model
+    @param {boolean} dark */
+function legend(model, dark) {
   const item = (key, text) =>
     element("li", {}, element("i", { class: `key ${key}` }), element("span", {}, text));
+  const explains = model.answers().length > 0;
+  const stronger = dark ? "brighter" : "darker";
   const items = [
-    item("light", "a map or unit: the brighter, the stronger its activation; cold colours are below zero"),
-    item("warm", "a line for the answer: one unit's contribution through the next; the wider, the larger"),
-    item("cold", "a line against the answer"),
+    item("light", `a map or unit: the ${stronger}, the stronger its activation; blue is below zero`),
   ];
+  if (explains)
+    items.push(
+      item("warm", "a line for the answer: one unit's contribution through the next; the wider, the larger"),
+      item("cold", "a line against the answer"),
+    );
   if (model.computes) items.push(item("cut", "cut: set to zero"));
   const keys = model.computes
     ? "Point at a unit to see its arithmetic, click to pin it. Click an answer to explain it, with Shift " +
       "to compare with it. Keys in the picture: arrows, Enter, X cuts, Z undoes, F and B play."
-    : "Point at a map to see where it is active, click to pin it. Click an answer to explain it, with " +
-      "Shift to compare with it.";
+    : "Point at a map to see where it is active, click to pin it." +
+      (explains ? " Click an answer to explain it, with Shift to compare with it." : "");
+  const [{ width, height }, ...later] = model.columns;
+  const limit = Math.max(0, ...later.map((column) => column.limit ?? 0));
+  const shown = [];
+  if (!model.computes && width > DIGIT)
+    shown.push(`The picture is cropped to its centre, the network's input of ${width} × ${height} pixels.`);
+  if (later.some(({ count }) => limit && count > limit))
+    shown.push(
+      `Each layer shows at most ${limit} of its maps, the ` +
+        (explains ? "ones that contribute most to the answer." : "most active ones."),
+    );
   return element(
     "div",
     {},
     element("ul", { class: "legend" }, ...items),
-    element("p", { class: "aside" }, keys),
+    ...[keys, ...shown].map((text) => element("p", { class: "aside" }, text)),
   );
 }
 

@@ -259,7 +259,7 @@ def dream(
         raise UsageError("dream: a guided dream needs a guide picture, and only a guided dream takes one")
     if len(settings.mask_layer) > len(masks):
         raise UsageError(
-            f"dream: {len(settings.mask_layer)} mask layers for {len(masks)} masks: give each a mask"
+            f"mask_layer: expected at most one for each mask, got {len(settings.mask_layer)} for {len(masks)}"
         )
     network = network or open_network(settings.network, device=device, seed=settings.seed)
     network = with_pooling(network, settings.pooling)

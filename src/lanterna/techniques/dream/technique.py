@@ -17,13 +17,13 @@ from lanterna.networks import shelf_items
 from lanterna.networks.trained import is_trained
 from lanterna.probes import objectives
 from lanterna.renamed import OLD_PRESET
-from lanterna.techniques.derive import film_of, sheet_of, weighted_by_pixels
+from lanterna.techniques.derive import SHEET_SIDE, film_of, sheet_of, weighted_by_pixels
 from lanterna.techniques.dream.algorithm import LIVE, LONGEST, OLD_PRESETS, Dream, default_layers, dream
 from lanterna.techniques.dream.estimate import estimate_dream, worth_estimating
 from lanterna.techniques.dream.film import DreamFilm, dream_frames, dream_zoom
 from lanterna.techniques.dream.tiles import match_channels
 from lanterna.techniques.octaves import octave_sizes, resized
-from lanterna.techniques.technique import Estimate, Input, SheetCell, Technique, Work
+from lanterna.techniques.technique import Estimate, Input, Report, SheetCell, Technique, Work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from lanterna.networks import Network
     from lanterna.techniques.execute import Job
     from lanterna.techniques.technique import Frame, Frames
-
-SIDE = 224
-"""Maximum length of the longer side of a picture on a sheet, in pixels."""
 
 CHANNELS = 24
 """The number of channels on a sheet of channels: those with the strongest activations."""
@@ -71,7 +68,20 @@ def _dream(job: Job) -> Work:
     sizes = octave_sizes(
         height, width, settings.size or min(max(height, width), LONGEST), settings.octaves, settings.ratio
     )
-    return Work(frames, fraction_done=weighted_by_pixels(sizes, [settings.steps] * len(sizes)))
+
+    # Only the energy of layers is relative to that of the picture.
+    targets = settings.targets(job.network)
+    relative = not (settings.class_ or settings.guided or masks) and all(
+        target.weight > 0 and not (target.channels or target.rank) for target in targets
+    )
+
+    def report(frame: Frame) -> Report:
+        if not relative or frame.numbers["energy"] >= 1:
+            return Report()
+        hint = "try more --steps, or another --step-size"
+        return Report(notes=[f"the dream has less energy than the picture had: {hint}"])
+
+    return Work(frames, fraction_done=weighted_by_pixels(sizes, [settings.steps] * len(sizes)), report=report)
 
 
 def _estimate(job: Job) -> Estimate | None:
@@ -219,7 +229,7 @@ def _cells(settings: Sheet) -> list[SheetCell]:
 def _small(settings: Dream) -> Dream:
     return settings.changed(
         {
-            "size": min(settings.size or SIDE, SIDE),
+            "size": SHEET_SIDE,
             "steps": min(settings.steps, _MAX_STEPS),
             "octaves": min(settings.octaves, _MAX_OCTAVES),
         }

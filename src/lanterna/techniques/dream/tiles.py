@@ -95,7 +95,7 @@ def gradient(
         tiles = [picture[:, down.source][:, :, across.source] for down, across in batch]
         images = match_channels(torch.stack(tiles), network).requires_grad_()
         value = objective.measure(images, objectives.layer_outputs(network, images, objective.layers))
-        (gradients,) = torch.autograd.grad(value.sum(), images)
+        (gradients,) = network.gradients(value.sum(), [images])
         values += value.detach()
         for tile, (down, across) in zip(gradients, batch, strict=True):
             total[:, down.target[:, None], across.target] = tile[:, down.core, across.core]

@@ -133,7 +133,9 @@ class Feature(Settings):
     def check_target(self) -> None:
         """Raise `UsageError` if there is no target."""
         if self.channel is None and self.class_ is None and self.direction is None and not self.sheet:
-            raise UsageError("feature: expected a channel, class, direction or sheet: block9 31, for example")
+            examples = {"vg": "relu5_1", "ef": "block9"}  # by the start of the network's name
+            target = f"{self.layer or examples.get(self.network[:2], 'LAYER')} 31"
+            raise UsageError(f"feature: expected a channel, class, direction or sheet: {target}, for example")
 
 
 class Kernels(Settings):
@@ -150,7 +152,7 @@ class Kernels(Settings):
 class FeatureFrame(Frame):
     """The state of the optimisation: `pictures` is `(N, C, S, S)` in [0, 1], `picture` shows them in a row.
 
-    `numbers`: `activation`, the objective (mean over the current pictures), and for a class its mean
+    `numbers`: `activation`, of the layer as named (mean over the current pictures), and for a class its mean
     `probability`. In the last frame they are measured without, before that with the random transform.
     """
 
@@ -184,8 +186,11 @@ def feature(
             if each is not None and each >= channels:
                 raise UsageError(f"{layer} has channels 0 to {channels - 1}, got {each}")
         targets = [(_objective(settings, network, layer, index), settings.diversity)]
+    # For a ReLU its input is maximised, but its own activation is reported.
+    activation = network.layer(settings.layer) if settings.layer not in (None, layer) else nn.Identity()
     fast_network = optimize_for_inference(network, [layer])
-    return _frames(settings, fast_network, targets, index if settings.class_ is not None else None)
+    class_number = index if settings.class_ is not None else None
+    return _frames(settings, fast_network, targets, class_number, activation)
 
 
 def target_layer(settings: Feature, network: Network) -> str:
@@ -248,12 +253,18 @@ def _objective(settings: Feature, network: Network, layer: str, index: int | Non
 
 
 def _frames(
-    settings: Feature, network: Network, targets: Sequence[tuple[Objective, int]], class_number: int | None
+    settings: Feature,
+    network: Network,
+    targets: Sequence[tuple[Objective, int]],
+    class_number: int | None,
+    activation: nn.Module,
 ) -> Generator[FeatureFrame, None, None]:
     generator = torch.Generator().manual_seed(settings.seed)
     finished: list[Tensor] = []
     for objective, count in targets:
-        for step, numbers, batch in _ascend(settings, network, objective, count, class_number, generator):
+        for step, numbers, batch in _ascend(
+            settings, network, objective, count, class_number, activation, generator
+        ):
             pictures = torch.cat([*finished, batch])
             yield FeatureFrame(
                 step=len(finished) * settings.steps + step,
@@ -271,6 +282,7 @@ def _ascend(
     objective: Objective,
     count: int,
     class_number: int | None,
+    activation: nn.Module,
     generator: torch.Generator,
 ) -> Iterator[tuple[int, dict[str, float], Tensor]]:
     """Optimise a batch by gradient ascent; yield the step, its numbers, and pictures `(count, C, S, S)`."""
@@ -300,19 +312,22 @@ def _ascend(
     if is_digit:
         total = total + settings.ink * objectives.ink()
 
-    optimiser = without_dynamo(torch.optim.Adam)(image.parameters(), lr=settings.learning_rate)
+    parameters = list(image.parameters())
+    optimiser = without_dynamo(torch.optim.Adam)(parameters, lr=settings.learning_rate)
     for step in range(1, settings.steps + 1):
         optimiser.param_groups[0]["lr"] = settings.learning_rate * (1 - 0.9 * (step - 1) / settings.steps)
         inputs = random_transform(padded(), generator, settings.robustness)
         outputs = objectives.layer_outputs(network, inputs, total.layers)
-        optimiser.zero_grad()
-        torch.autograd.backward(total.measure(inputs, outputs).sum().neg())
+        loss = -total.measure(inputs, outputs).sum()
+        for parameter, gradient in zip(parameters, network.gradients(loss, parameters), strict=True):
+            parameter.grad = gradient
         optimiser.step()
         with torch.no_grad():
             pictures = padded()
             if step == settings.steps:
                 inputs, outputs = pictures, objectives.layer_outputs(network, pictures, total.layers)
-            numbers = {"activation": objective.measure(inputs, outputs).mean().item()}
+            activations = {**outputs, layer: activation(outputs[layer].clone())}
+            numbers = {"activation": objective.measure(inputs, activations).mean().item()}
             if class_number is not None:
                 numbers["probability"] = outputs[layer].softmax(1)[:, class_number].mean().item()
         yield step, numbers, pictures.cpu()

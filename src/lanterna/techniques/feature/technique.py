@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lanterna.images.drawing import contact_sheet, signed_picture
+from lanterna.networks.catalogue import DIGIT_NETWORKS
+from lanterna.networks.trained import is_trained
 from lanterna.probes import objectives
 from lanterna.probes.kernels import first_kernels
 from lanterna.techniques.feature.algorithm import DIGIT_ZOOM, Feature, Kernels, feature
 from lanterna.techniques.feature.examples import best_examples
 from lanterna.techniques.technique import Frame, Report, Result, Technique, Work
+from lanterna.techniques.train.technique import open_or_train
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,7 +106,8 @@ FEATURE = Technique(
     arguments=("layer", "channel"),
     manual="""Paint what a channel, unit or class of a network looks for (feature visualisation).
 
-    `lanterna feature block9 31`, `--class goldfish`, `block9 --direction 31 40`, `block9 --sheet 16`.
+    `lanterna feature block9 31`, `--class goldfish`, `block9 --direction 31 40`, `block9 --sheet 16`;
+    `relu5_1 31 --network vgg19` (no classes; `lanterna networks vgg19` lists its layers).
 
     Ctrl-C saves the picture so far. Without -o it is written to feature.png.
     """,
@@ -111,6 +115,10 @@ FEATURE = Technique(
 
 
 def _kernels(job: Job) -> Work:
+    name = job.settings.network
+    if name in DIGIT_NETWORKS and not is_trained(name):
+        job.fetch("mnist")
+        job.network = (job.open_reader or open_or_train)(name, device="cpu")
     measured = first_kernels(job.network)
     frame = Frame(1, 1, picture=kernels_sheet(measured, job.network.name))
     frames = (each for each in [frame])  # a generator

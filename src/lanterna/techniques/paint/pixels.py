@@ -120,9 +120,7 @@ def _check_input(pictures: Sequence[Tensor], masks: Sequence[Tensor]) -> None:
                 f"expected a picture, floats (3, height, width), got {picture.dtype} {tuple(picture.shape)}"
             )
     if len(masks) not in (0, 1, len(pictures)):
-        raise UsageError(
-            f"paint: expected one mask, or one for each of {len(pictures)} pictures, got {len(masks)}"
-        )
+        raise UsageError(f"mask: expected one, or one for each picture, got {len(masks)} for {len(pictures)}")
 
 
 def _crop(picture: Tensor, height: int, width: int) -> Tensor:

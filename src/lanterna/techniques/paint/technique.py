@@ -101,9 +101,7 @@ def _describe(frame: Frame) -> str:
 def _check_masks(settings: Paint, counts: Mapping[str, int]) -> Paint:
     masks, pictures = counts.get("mask", 0), counts["picture"]
     if masks not in (0, 1, pictures):
-        raise UsageError(
-            f"expected one mask for all pictures or one for each, got {masks} masks for {pictures} pictures"
-        )
+        raise UsageError(f"mask: expected one, or one for each picture, got {masks} for {pictures}")
     return settings
 
 
@@ -173,6 +171,7 @@ RACE = Technique(
     flags=("race",), settings=Race, run=_race,
     inputs=(Input("picture", "the picture that all networks learn", required=True),),
     shown_first=("seconds", "equal", "parameters", "size"), describe=_describe_race,
+    exclusive=(("steps", "seconds"),),
 )  # fmt: skip
 
 RACE_FILM = film_of_training(

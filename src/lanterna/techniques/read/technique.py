@@ -105,7 +105,7 @@ READ = Technique(
     Digits are printed in reading order, a line for each row, with a question mark after doubtful ones, the
     signs between them ([?] for one that cannot be read), and a tab between columns and cells of a table.
     `-o` saves a picture of the page with its readings, `--steps` one of every processing step. If no
-    network has been trained yet, one is trained first, in seconds.
+    network has been trained yet, one is trained first, in a minute or less.
     """,
     settings=Read, run=_read, inputs=(Input("picture", "the page to read", required=True),),
     output=Output.WORDS, outputs=("page", "steps"), shown_first=("network",), hidden=("seed", "nearest"),

@@ -157,7 +157,8 @@ class Stylize(Settings):
     @model_validator(mode="after")
     def _positive(self) -> Self:
         if self.weights and (min(self.weights) < 0 or not sum(self.weights)):
-            raise UsageError(f"weights: expected numbers of 0 or more, not all 0, got {self.weights}")
+            given = " ".join(f"{weight:g}" for weight in self.weights)
+            raise UsageError(f"weights: expected numbers of 0 or more, not all 0, got {given}")
         return self
 
 
@@ -208,9 +209,7 @@ def style(
         raise UsageError("style: expected at least one painting, got none")
     for name, values in (("weights", settings.weights), ("masks", masks)):
         if values and len(values) != len(styles):
-            raise UsageError(
-                f"style: expected {len(styles)} {name}, one for each painting, got {len(values)}"
-            )
+            raise UsageError(f"{name}: expected one for each painting, got {len(values)} for {len(styles)}")
     network = network or open_network(settings.network, device=device, seed=settings.seed)
     network = with_pooling(network, settings.pooling)
     content_layer, balance = choose_layers(network, settings.content_layer, settings.style_layers)

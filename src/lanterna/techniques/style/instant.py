@@ -84,7 +84,7 @@ class Instant(Settings):
         """Return the share of each style. Errors: `UsageError` if there are more or fewer weights."""
         weights = self.weights or (1.0,) * styles
         if len(weights) != styles:
-            raise UsageError(f"weights: expected {styles}, one for each style, got {len(weights)}")
+            raise UsageError(f"weights: expected one for each style, got {len(weights)} for {styles}")
         return [weight / sum(weights) for weight in weights]
 
 

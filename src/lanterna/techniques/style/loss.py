@@ -98,7 +98,7 @@ def compute_loss(network: Network, picture: Tensor, target: Target, tile: int) -
         pixels = picture.detach().requires_grad_()
         sums, content = _measure(network, pixels, target, tiles[0])
         style = _style_loss(target, sums)
-        (gradient,) = torch.autograd.grad(style + target.weights.content * content, pixels)
+        (gradient,) = network.gradients(style + target.weights.content * content, [pixels])
         style, content = style.detach(), content.detach()
     else:
         with torch.no_grad():
@@ -119,7 +119,7 @@ def compute_loss(network: Network, picture: Tensor, target: Target, tile: int) -
                 for gradients, found in zip(moment_gradients, found_sums, strict=True)
                 for name in gradients
             )
-            (tile_gradient,) = torch.autograd.grad(tile_style + target.weights.content * tile_content, pixels)
+            (tile_gradient,) = network.gradients(tile_style + target.weights.content * tile_content, [pixels])
             gradient[:, each.down.padded, each.across.padded] += tile_gradient
             content = content + tile_content.detach()
     pixels = picture.detach().requires_grad_()

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, model_validator
 from lanterna.devices import free_memory
 from lanterna.errors import UsageError
 from lanterna.images.prints import Print
-from lanterna.techniques.derive import film_of, sheet_of, weighted_by_pixels
+from lanterna.techniques.derive import SHEET_SIDE, film_of, sheet_of, weighted_by_pixels
 from lanterna.techniques.octaves import resized
 from lanterna.techniques.style.algorithm import LONGEST, Stylize, steps_at, style, style_sizes
 from lanterna.techniques.style.estimate import estimate_style, worth_estimating
@@ -26,10 +26,8 @@ if TYPE_CHECKING:
     from lanterna.techniques.execute import Job
     from lanterna.techniques.technique import Frame, Frames
 
-SIDE = 192
-"""Pixels along the longer side of a picture on a sheet."""
-
-_MAX_SHEET_STEPS = 16
+_MAX_SHEET_STEPS = 12
+_ONE_COLOUR = 0.02  # the range of every channel of a picture of one colour
 # A sheet multiplies the requested strength and brush by these.
 _STRENGTHS, _INSTANT_STRENGTHS = (0.3, 1.0, 3.0), (0.4, 0.7, 1.0)
 _BRUSHES = (0.5, 1.0, 2.0)
@@ -53,7 +51,7 @@ class _ForPrint(BaseModel):
         pixels = Print.read(paper).pixels
         if settings.get("size") not in (None, pixels, str(pixels)):
             raise UsageError(
-                f"print: {paper} is {pixels} pixels, but size is {settings['size']}: leave one of them out"
+                f"print: {paper} is {pixels} pixels, and size is {settings['size']}: leave one of them out"
             )
         return {**settings, "size": pixels}
 
@@ -73,9 +71,7 @@ def _masks(job: Job, photo: Tensor) -> list[Tensor]:
     """
     masks, count = job.pictures("mask"), job.count("style")
     if len(masks) > count:
-        raise UsageError(
-            f"expected at most one mask per painting, got {len(masks)} masks for {count} paintings"
-        )
+        raise UsageError(f"mask: expected at most one for each painting, got {len(masks)} for {count}")
     if masks and len(masks) < count:
         sized = [resized(mask[None], tuple(photo.shape[1:]))[0].clamp(0, 1) for mask in masks]
         rest = (1 - torch.stack(sized).sum(0)).clamp(0, 1)
@@ -101,11 +97,20 @@ def _style(job: Job) -> Work:
             f"it is stretched to {width} × {height}"
         )
 
+    notes = [
+        f"{name} has one colour: {what}"
+        for name, pictures, what in (
+            ("the photograph", [photo], "there is nothing to recognise in it"),
+            ("a painting", paintings, "it has no strokes, so the loss says little"),
+        )
+        if any((each.amax((1, 2)) - each.amin((1, 2))).max() < _ONE_COLOUR for each in pictures)
+    ]
+
     def report(_: Frame) -> Report:
         if settings.size or longest <= LONGEST:
-            return Report()
+            return Report(notes=notes)
         larger = min(2 * LONGEST, longest)
-        return Report(notes=[f"the photograph is larger: use --size {larger} for more detail"])
+        return Report(notes=[*notes, f"the photograph is larger: use --size {larger} for more detail"])
 
     return Work(frames, fraction_done=weighted_by_pixels(sizes, steps), report=report)
 
@@ -220,7 +225,7 @@ def _cells(settings: Any) -> list[SheetCell]:
 
 
 def _small(large: Any) -> Any:
-    changes: dict[str, Any] = {"size": SIDE, "print": None}
+    changes: dict[str, Any] = {"size": SHEET_SIDE, "print": None}
     if isinstance(large, Stylize):
         changes["steps"] = min(large.steps, _MAX_SHEET_STEPS)
     return large.changed(changes)
