@@ -118,7 +118,7 @@ TechniqueDescription = TypedDict("TechniqueDescription", {
     "kind": str, "room": str, "title": str, "words": str, "schema": dict[str, Any],
     "example": Settings, "presets": dict[str, dict[str, Any]], "preset_help": dict[str, str],
     "thumbnails": dict[str, str], "inputs": list[Role], "live": list[str], "plain": list[str],
-    "hidden": list[str],
+    "hidden": list[str], "wall": str,
 })  # fmt: skip
 Room = TypedDict("Room", {"name": str, "title": str, "own": bool})
 Place = TypedDict("Place", {"label": str, "room": str, "kind": str, "role": str, "suffix": str})

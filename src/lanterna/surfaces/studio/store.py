@@ -83,8 +83,9 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.wall = folder / "wall"
         self.listeners: set[asyncio.Event] = set()
-        for name in ("pictures", "thumbnails", "jobs", "incoming"):
+        for name in ("pictures", "thumbnails", "wall", "jobs", "incoming"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         self._lock = sqlite3.connect(folder / "open.sqlite", timeout=0, isolation_level=None)
         try:
@@ -120,6 +121,11 @@ class Store:
     def thumbnail(self, picture_id: str) -> Path:
         """Return the path of a picture's thumbnail."""
         return self.folder / "thumbnails" / f"{checked_id(picture_id)}.jpg"
+
+    def wall_thumbnail(self, picture_id: str, style: int | str) -> Path:
+        """Return the path of a picture in a built-in style, or in that of the painting with an id."""
+        name = style if isinstance(style, int) else checked_id(style)
+        return self.wall / f"{checked_id(picture_id)}-{name}.jpg"
 
     def job_folder(self, job_id: str) -> Path:
         """Return the folder of a job's checkpoint and preview."""
@@ -322,6 +328,8 @@ class Store:
         for name in ("pictures", "thumbnails"):
             for file in (self.folder / name).glob(f"*{checked_id(picture_id)}.*"):
                 file.unlink(missing_ok=True)
+        for file in self.wall.glob(f"*{picture_id}*"):
+            file.unlink(missing_ok=True)
 
     # Change events.
 

@@ -66,6 +66,7 @@ import { signal } from "./html.js";
     @property {string[]} live - settings that can change while a job runs
     @property {string[]} plain - settings that are always shown
     @property {string[]} hidden
+    @property {string} wall - a setting whose values are shown as pictures; "" if there is none
 
     @typedef {object} Cell - of a contact sheet
     @property {string} label
