@@ -228,9 +228,12 @@ export const read = (blob, network, surface, glance) =>
 /** Classify a picture.
     @param {Blob} blob
     @param {string} network
+    @param {number} [top] - the number of answers
     @returns {Promise<{ answers: Answer[] }>} */
-export const classify = (blob, network) =>
-  call("POST", `/api/classify?network=${encodeURIComponent(network)}`, blob, { "content-type": blob.type });
+export const classify = (blob, network, top = 5) =>
+  call("POST", `/api/classify?top=${top}&network=${encodeURIComponent(network)}`, blob, {
+    "content-type": blob.type,
+  });
 
 /** The steps from a page to the network's input, as a picture.
     @param {Blob} blob

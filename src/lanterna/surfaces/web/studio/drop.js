@@ -11,7 +11,7 @@ import { go, home, notify, places, route } from "./store.js";
 
 /** @typedef {(ids: string[]) => void} Accept - gets the ids of pictures
 
-    @typedef {{ accept: Accept, many: boolean }} Taker */
+    @typedef {{ accept: Accept, many: boolean, pasted?: boolean }} Taker */
 
 /** @type {Map<Element, Taker>} */
 const zones = new Map();
@@ -23,14 +23,17 @@ let over = null;
 export const uploading = signal(0); // files that are still to be uploaded
 
 /** An element that takes pictures; without `many` only one. Attach the result as its `ref`.
+
+    With `pasted` it also takes what is pasted outside all zones.
     @param {Accept} accept
     @param {boolean} many
+    @param {boolean} pasted
     @returns {Ref<any>} */
-export function useZone(accept, many = false) {
+export function useZone(accept, many = false, pasted = false) {
   const element = useRef();
   useEffect(() => {
     const place = element.current;
-    zones.set(place, { accept, many });
+    zones.set(place, { accept, many, pasted });
     return () => {
       zones.delete(place);
     };
@@ -130,7 +133,8 @@ export function listenForDrops() {
   });
   addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])];
-    if (files.length) receive(event.target, files);
+    const pasted = [...zones].find(([, taker]) => taker.pasted)?.[0] ?? null;
+    if (files.length) receive(zoneOf(event.target) ?? pasted, files);
   });
   addEventListener("message", ({ data, source }) => {
     // A look page passes on what is dropped on it.
