@@ -4,6 +4,7 @@ import { messageOf } from "lanterna/words.js";
 import { refused } from "./api.js";
 import { listenForDrops, Uploading } from "./drop.js";
 import { listen } from "./events.js";
+import { FolderQuestion } from "./folders.js";
 import { html, render, signal, useEffect } from "./html.js";
 import { lazy } from "./lazy.js";
 import { linkTo, Strip } from "./queue.js";
@@ -123,6 +124,7 @@ function App() {
         `,
       )}
     </div>
+    <${FolderQuestion} />
     <p class="unseen" aria-live="polite">
       ${announcement.value}
     </p>

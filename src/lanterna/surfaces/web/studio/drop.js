@@ -2,16 +2,22 @@
 //
 // A zone is an element that takes pictures, such as a slot. Elsewhere they go to the room; a room that takes
 // none offers to open them in another one. So no file ever opens in the browser instead of the studio.
+// A folder becomes classes to teach, or a job for each picture; a zone takes its pictures.
 
+import { messageOf } from "lanterna/words.js";
+import { addClasses, classes, setClasses } from "./classes.js";
+import { entriesOf, isFolder, question, readFolders } from "./folders.js";
 import { html, signal, useEffect, useRef } from "./html.js";
 import { uploadPicture } from "./pictures.js";
 import { go, home, notify, places, route } from "./store.js";
 
 /** @import { Ref, Signal } from "preact" */
+/** @import { Group } from "./folders.js" */
 
 /** @typedef {(ids: string[]) => void} Accept - gets the ids of pictures
 
-    @typedef {{ accept: Accept, many: boolean, pasted?: boolean }} Taker */
+    @typedef {{ accept: Accept, many: boolean, pasted?: boolean, each?: Accept }} Taker - `each` starts a job
+        for each of several pictures */
 
 /** @type {Map<Element, Taker>} */
 const zones = new Map();
@@ -19,6 +25,8 @@ const zones = new Map();
 let room = null;
 /** @type {Element | null} */
 let over = null;
+/** @type {string[]} */
+const handed = []; // pictures for the room that is being opened
 /** @type {Signal<number>} */
 export const uploading = signal(0); // files that are still to be uploaded
 
@@ -43,11 +51,12 @@ export function useZone(accept, many = false, pasted = false) {
 
 /** Take what is dropped or pasted anywhere else in the room, if `enabled`.
     @param {Accept} accept
-    @param {{ many?: boolean, enabled?: boolean }} options */
-export function useRoomDrop(accept, { many = false, enabled = true } = {}) {
+    @param {{ many?: boolean, enabled?: boolean, each?: Accept }} options */
+export function useRoomDrop(accept, { many = false, enabled = true, each } = {}) {
   useEffect(() => {
-    const taker = enabled ? { accept, many } : null;
+    const taker = enabled ? { accept, many, each } : null;
     room = taker;
+    if (taker && many && handed.length) accept(handed.splice(0));
     return () => {
       if (room === taker) room = null;
     };
@@ -98,12 +107,68 @@ function zoneOf(target) {
 async function receive(target, files, dragged = "") {
   const zone = zoneOf(target);
   const taker = zone ? zones.get(zone) : room;
+  const folder = files.find(isFolder);
+  if (folder) {
+    notify(`“${folder.name}” cannot be opened here: open it, select the pictures in it, and drop those.`);
+    return;
+  }
   const [many, { room: name }] = [taker?.many ?? false, route.peek()];
   if (!many && files.length > 1) notify(`One picture is needed here: the first of ${files.length} is used.`);
   const ids = dragged ? [dragged] : await uploadAll(many ? files : files.slice(0, 1));
   const left = name !== route.peek().room || (zone && !zone.isConnected);
   const accept = zone ? zones.get(zone)?.accept : room?.accept; // the latest: the room has been drawn again
   if (ids.length) (left || !accept ? offer : accept)(ids);
+}
+
+/** Ask what to do with folders; a zone takes their pictures.
+    @param {EventTarget | null} target
+    @param {FileSystemEntry[]} entries */
+async function receiveFolders(target, entries) {
+  /** @type {Group[]} */
+  let groups;
+  try {
+    groups = await readFolders(entries);
+  } catch (error) {
+    notify(`The folder cannot be read: ${messageOf(error)}`);
+    return;
+  }
+  const files = groups.flatMap((group) => group.files);
+  const folders = entries.filter(({ isDirectory }) => isDirectory).map(({ name }) => name);
+  if (!files.length) notify(`There are no pictures in “${folders[0]}”.`);
+  else if (zoneOf(target)) receive(target, files);
+  else {
+    const place = places.value.find(({ suffix, room: name }) => !suffix && name === home());
+    question.value = {
+      name: folders.join(", "),
+      groups,
+      teach,
+      each: startEach,
+      where: room?.each ? "with the settings of this room" : `in ${place?.label ?? home()}`,
+    };
+  }
+}
+
+/** @param {Group[]} groups */
+async function teach(groups) {
+  const added = [];
+  for (const { name, files } of groups) added.push({ name: name.slice(0, 60), ids: await uploadAll(files) });
+  const before = classes.value;
+  addClasses(added.filter(({ ids }) => ids.length));
+  go("teach");
+  const count = added.reduce((sum, { ids }) => sum + ids.length, 0);
+  notify(`${count} pictures were added.`, "Undo", () => setClasses(before));
+}
+
+/** Start a job for each picture here, or prepare that in the first room that makes pictures.
+    @param {File[]} files */
+async function startEach(files) {
+  const ids = await uploadAll(files);
+  if (!ids.length) return;
+  if (room?.each) room.each(ids);
+  else {
+    handed.push(...ids);
+    go(home());
+  }
 }
 
 /** @param {Element | null} element */
@@ -129,7 +194,9 @@ export function listenForDrops() {
     highlight(null);
     if (!carriesPictures(event) || !event.dataTransfer) return;
     event.preventDefault();
-    receive(event.target, [...event.dataTransfer.files], event.dataTransfer.getData("text/lanterna"));
+    const entries = entriesOf(event.dataTransfer);
+    if (entries.some(({ isDirectory }) => isDirectory)) receiveFolders(event.target, entries);
+    else receive(event.target, [...event.dataTransfer.files], event.dataTransfer.getData("text/lanterna"));
   });
   addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])];

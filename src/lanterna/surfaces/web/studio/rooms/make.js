@@ -96,7 +96,7 @@ function TechniqueRoom({ room, kinds, technique, query }) {
       if (!takesMany && ids.length > 1)
         notify(`${ids.length} pictures: one job for each?`, `Start ${ids.length} jobs`, () => startEach(ids));
     },
-    { many: true, enabled: first !== "" },
+    { many: true, enabled: first !== "", each: takesMany ? undefined : startEach },
   );
 
   const sendLive = useLiveSettings(job);
@@ -121,6 +121,7 @@ function TechniqueRoom({ room, kinds, technique, query }) {
   }
   /** @param {string[]} ids - of the main pictures */
   async function startEach(ids) {
+    setQuery({ [`in.${first}`]: ids[0], job: null });
     const others = inputList.filter(({ role }) => role !== first);
     for (const picture of ids) {
       const each = [{ role: first, picture }, ...others];

@@ -2,20 +2,19 @@
 
 import { contextOf } from "lanterna/canvas.js";
 import { classify, file, get, post, thumbnail } from "../api.js";
+import { classes, setClasses as set } from "../classes.js";
 import { uploadAll, useRoomDrop, useZone } from "../drop.js";
 import { TextInput } from "../form.js";
-import { html, signal, time, useEffect, useRef, useState } from "../html.js";
+import { html, time, useEffect, useRef, useState } from "../html.js";
 import { FirstTime } from "../shelf.js";
 import { attempt, setQuery, networks, notify, updateJob, techniqueOf, route } from "../store.js";
 import { Go, useJob } from "./make.js";
-/** @import { Ref, Signal, State } from "preact" */
+/** @import { Ref, State } from "preact" */
 /** @import { Answer, Job } from "../api.js" */
+/** @import { PictureClass } from "../classes.js" */
 
-/** @typedef {{ name: string, ids: string[] }} PictureClass - a class: its name, and its pictures
+/** @typedef {ReturnType<typeof useCamera>} Camera */
 
-    @typedef {ReturnType<typeof useCamera>} Camera */
-
-const STORAGE_KEY = "lanterna-classes"; // too many pictures for a URL: stored in the browser
 const MIN_PICTURES = 4;
 const RECOMMENDED = 20;
 const SHOT_INTERVAL = 250; // milliseconds between two pictures while the button is held
@@ -23,29 +22,6 @@ const MAX_ANSWERS = 20;
 const MAX_IN_ORDER = 8; // bars that are in view together
 const CLASSIFY_INTERVAL = 400; // milliseconds between two answers
 
-/** @returns {PictureClass[]} */
-const loadClasses = () => {
-  try {
-    const stored = JSON.parse(localStorage.getItem(STORAGE_KEY) ?? "null");
-    if (
-      Array.isArray(stored) &&
-      stored.every(({ name, ids }) => typeof name === "string" && Array.isArray(ids))
-    )
-      return stored;
-  } catch {
-    /* unreadable: start with empty classes */
-  }
-  return [
-    { name: "", ids: [] },
-    { name: "", ids: [] },
-  ];
-};
-const classes = signal(loadClasses());
-/** @param {PictureClass[]} next */
-const set = (next) => {
-  classes.value = next;
-  localStorage.setItem(STORAGE_KEY, JSON.stringify(next));
-};
 /** @param {number} place
     @param {Partial<PictureClass>} fields */
 const change = (place, fields) =>
