@@ -56,6 +56,6 @@ def _cache_networks() -> AbstractContextManager[None]:
 
 def limit_thumbnails(folder: Path) -> None:
     """Delete the oldest thumbnails if there are too many."""
-    files = sorted(folder.glob("*.jpg"), key=lambda each: -each.stat().st_mtime)
+    files = sorted(folder.glob(f"{'[0-9a-f]' * 32}-*.jpg"), key=lambda each: -each.stat().st_mtime)
     for file in files[_MAX_THUMBNAILS:]:
         file.unlink(missing_ok=True)

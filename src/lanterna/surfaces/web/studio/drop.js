@@ -4,15 +4,12 @@
 // none offers to open them in another one. So no file ever opens in the browser instead of the studio.
 // A folder becomes classes to teach, or a job for each picture; a zone takes its pictures.
 
-import { messageOf } from "lanterna/words.js";
-import { addClasses, classes, setClasses } from "./classes.js";
-import { entriesOf, isFolder, question, readFolders } from "./folders.js";
 import { html, signal, useEffect, useRef } from "./html.js";
 import { uploadPicture } from "./pictures.js";
 import { go, home, notify, places, route } from "./store.js";
 
 /** @import { Ref, Signal } from "preact" */
-/** @import { Group } from "./folders.js" */
+/** @import { Question } from "./folders.js" */
 
 /** @typedef {(ids: string[]) => void} Accept - gets the ids of pictures
 
@@ -25,6 +22,8 @@ const zones = new Map();
 let room = null;
 /** @type {Element | null} */
 let over = null;
+/** @type {Signal<Question | null>} */
+export const question = signal(null); // about a folder that was dropped
 /** @type {string[]} */
 const handed = []; // pictures for the room that is being opened
 /** @type {Signal<number>} */
@@ -107,7 +106,7 @@ function zoneOf(target) {
 async function receive(target, files, dragged = "") {
   const zone = zoneOf(target);
   const taker = zone ? zones.get(zone) : room;
-  const folder = files.find(isFolder);
+  const folder = files.find(({ type, name: each }) => !type && !each.includes(".")); // passed on as a file
   if (folder) {
     notify(`“${folder.name}” cannot be opened here: open it, select the pictures in it, and drop those.`);
     return;
@@ -120,55 +119,19 @@ async function receive(target, files, dragged = "") {
   if (ids.length) (left || !accept ? offer : accept)(ids);
 }
 
-/** Ask what to do with folders; a zone takes their pictures.
+/** What to do with folders; a zone takes their pictures.
     @param {EventTarget | null} target
     @param {FileSystemEntry[]} entries */
 async function receiveFolders(target, entries) {
-  /** @type {Group[]} */
-  let groups;
-  try {
-    groups = await readFolders(entries);
-  } catch (error) {
-    notify(`The folder cannot be read: ${messageOf(error)}`);
-    return;
-  }
-  const files = groups.flatMap((group) => group.files);
-  const folders = entries.filter(({ isDirectory }) => isDirectory).map(({ name }) => name);
-  if (!files.length) notify(`There are no pictures in “${folders[0]}”.`);
-  else if (zoneOf(target)) receive(target, files);
-  else {
-    const place = places.value.find(({ suffix, room: name }) => !suffix && name === home());
-    question.value = {
-      name: folders.join(", "),
-      groups,
-      teach,
-      each: startEach,
-      where: room?.each ? "with the settings of this room" : `in ${place?.label ?? home()}`,
-    };
-  }
+  const { ask } = await import("./folders.js");
+  ask(entries, zoneOf(target) ? (files) => receive(target, files) : null, room?.each ?? null);
 }
 
-/** @param {Group[]} groups */
-async function teach(groups) {
-  const added = [];
-  for (const { name, files } of groups) added.push({ name: name.slice(0, 60), ids: await uploadAll(files) });
-  const before = classes.value;
-  addClasses(added.filter(({ ids }) => ids.length));
-  go("teach");
-  const count = added.reduce((sum, { ids }) => sum + ids.length, 0);
-  notify(`${count} pictures were added.`, "Undo", () => setClasses(before));
-}
-
-/** Start a job for each picture here, or prepare that in the first room that makes pictures.
-    @param {File[]} files */
-async function startEach(files) {
-  const ids = await uploadAll(files);
-  if (!ids.length) return;
-  if (room?.each) room.each(ids);
-  else {
-    handed.push(...ids);
-    go(home());
-  }
+/** Open the first room that makes pictures with these.
+    @param {string[]} ids */
+export function openInHome(ids) {
+  handed.push(...ids);
+  go(home());
 }
 
 /** @param {Element | null} element */
@@ -194,7 +157,7 @@ export function listenForDrops() {
     highlight(null);
     if (!carriesPictures(event) || !event.dataTransfer) return;
     event.preventDefault();
-    const entries = entriesOf(event.dataTransfer);
+    const entries = [...event.dataTransfer.items].flatMap((each) => each.webkitGetAsEntry?.() ?? []);
     if (entries.some(({ isDirectory }) => isDirectory)) receiveFolders(event.target, entries);
     else receive(event.target, [...event.dataTransfer.files], event.dataTransfer.getData("text/lanterna"));
   });

@@ -1,25 +1,17 @@
 // Folders that are dropped: the pictures in them, and the question what to do with these.
 
-import { html, signal, useEffect, useRef } from "./html.js";
+import { messageOf } from "lanterna/words.js";
+import { addClasses, classes, setClasses } from "./classes.js";
+import { openInHome, question, uploadAll } from "./drop.js";
+import { html, useEffect, useRef } from "./html.js";
+import { go, home, notify, rooms } from "./store.js";
 
-/** @import { Ref, Signal } from "preact" */
+/** @import { Ref } from "preact" */
+/** @import { Accept } from "./drop.js" */
 
 /** @typedef {{ name: string, files: File[] }} Group - the pictures of a folder
 
-    @typedef {{ name: string, groups: Group[], teach: (groups: Group[]) => void,
-        each: (files: File[]) => void, where: string }} Question */
-
-/** @type {Signal<Question | null>} */
-export const question = signal(null);
-
-/** What a drop consists of, if the browser can open folders. To be called while the event is handled.
-    @param {DataTransfer} data */
-export const entriesOf = (data) =>
-  [...data.items].map((item) => item.webkitGetAsEntry?.()).filter((each) => each != null);
-
-/** Whether this is a folder that the browser has passed on as a file.
-    @param {File} file */
-export const isFolder = (file) => !file.type && !file.name.includes(".");
+    @typedef {{ name: string, groups: Group[], each: (files: File[]) => void, where: string }} Question */
 
 /** @param {FileSystemEntry} entry
     @returns {Promise<FileSystemEntry[]>} in the order of their names */
@@ -53,7 +45,7 @@ async function pictures(entry) {
 /** The pictures of what was dropped: of each folder if there are several, else of each subfolder.
     @param {FileSystemEntry[]} entries
     @returns {Promise<Group[]>} */
-export async function readFolders(entries) {
+async function readFolders(entries) {
   const folders = entries.filter(({ isDirectory }) => isDirectory);
   const [only] = folders;
   const parts =
@@ -67,14 +59,53 @@ export async function readFolders(entries) {
   return groups.filter(({ files }) => files.length);
 }
 
-/** The question about a dropped folder. */
-export function FolderQuestion() {
-  const asked = question.value;
-  return asked && html`<${Dialog} key=${asked.name} ...${asked} />`;
+/** Ask what to do with folders, unless they were dropped on something that takes their pictures.
+    @param {FileSystemEntry[]} entries
+    @param {((files: File[]) => void) | null} take
+    @param {Accept | null} each - starts a job for each picture in this room */
+export async function ask(entries, take, each) {
+  const folders = entries.filter(({ isDirectory }) => isDirectory).map(({ name }) => name);
+  /** @type {Group[]} */
+  let groups;
+  try {
+    groups = await readFolders(entries);
+  } catch (error) {
+    notify(`The folder cannot be read: ${messageOf(error)}`);
+    return;
+  }
+  const first = rooms.value.find(({ name }) => name === home())?.title;
+  if (!groups.length) notify(`There are no pictures in “${folders[0]}”.`);
+  else if (take) take(groups.flatMap(({ files }) => files));
+  else
+    question.value = {
+      name: folders.join(", "),
+      groups,
+      where: each ? "with the settings of this room" : `in ${first}`,
+      each: async (files) => {
+        const ids = await uploadAll(files);
+        if (ids.length) (each ?? openInHome)(ids);
+      },
+    };
+}
+
+/** @param {Group[]} groups */
+async function teach(groups) {
+  const added = [];
+  for (const { name, files } of groups) added.push({ name: name.slice(0, 60), ids: await uploadAll(files) });
+  const before = classes.value;
+  addClasses(added.filter(({ ids }) => ids.length));
+  go("teach");
+  const count = added.reduce((sum, { ids }) => sum + ids.length, 0);
+  notify(`${count} pictures were added.`, "Undo", () => setClasses(before));
+}
+
+/** The question about the folders that were dropped. */
+export default function FolderQuestion() {
+  return question.value && html`<${Dialog} key=${question.value.name} ...${question.value} />`;
 }
 
 /** @param {Question} props */
-function Dialog({ name, groups, teach, each, where }) {
+function Dialog({ name, groups, each, where }) {
   /** @type {Ref<HTMLDialogElement>} */
   const dialog = useRef();
   useEffect(() => dialog.current.showModal(), []);
