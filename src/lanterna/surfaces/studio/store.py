@@ -13,12 +13,14 @@ import secrets
 import shutil
 import sqlite3
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from lanterna.documents import repair_document
 from lanterna.errors import LanternaError, UsageError
 from lanterna.renamed import current_document, current_settings
 from lanterna.surfaces.studio.history import over_limit
+from lanterna.surfaces.studio.names import tags_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -58,6 +60,7 @@ _MIGRATIONS = (
     "ALTER TABLE jobs ADD COLUMN history TEXT NOT NULL DEFAULT '[]';",
     "ALTER TABLE pictures ADD COLUMN note TEXT NOT NULL DEFAULT '';",
     "ALTER TABLE jobs ADD COLUMN seconds REAL;",  # of a job that ran to its end without a pause
+    "ALTER TABLE pictures ADD COLUMN tags TEXT NOT NULL DEFAULT '';",  # each in a line: "\ncats\nsmall\n"
 )
 _JSON = {"history", "settings", "begun_with", "inputs", "numbers", "recipe", "also"}
 
@@ -288,20 +291,24 @@ class Store:
         words: str = "",
         room: str | None = None,
         starred: bool = False,
+        tag: str = "",
         before: str | None = None,
         limit: int = 60,
     ) -> list[dict[str, Any]]:
-        """Return results, newest first: with all the words, of a room, starred, older than `before`."""
+        """Return results, newest first: with all the words, of a room, starred, with a tag, before one."""
         conditions = ["origin = 'made'", "deleted IS NULL"]
         values: list[object] = []
         for word in words.lower().split()[:12]:
-            conditions.append("instr(words, ?) > 0")
+            conditions.append("instr(words || tags, ?) > 0")
             values.append(word)
         if room:
             conditions.append("room = ?")
             values.append(room)
         if starred:
             conditions.append("starred")
+        if tag:
+            conditions.append("instr(tags, ?) > 0")
+            values.append(f"\n{tag}\n")
         if before:
             older = self.picture(before)
             conditions.append("(made, id) < (?, ?)")
@@ -311,6 +318,11 @@ class Store:
             *values,
             limit,
         )
+
+    def tags(self) -> dict[str, int]:
+        """Return the gallery's tags with the number of pictures of each, in alphabetical order."""
+        rows = self._rows("SELECT tags FROM pictures WHERE tags != '' AND deleted IS NULL")
+        return dict(sorted(Counter(tag for row in rows for tag in tags_of(row)).items()))
 
     def change_picture(self, picture_id: str, **fields: object) -> None:
         """Update a picture of the gallery, and notify listeners."""

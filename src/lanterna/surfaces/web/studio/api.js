@@ -98,6 +98,7 @@ import { signal } from "./html.js";
     @property {string} origin
     @property {boolean} starred
     @property {boolean} deleted
+    @property {string[]} tags
     @property {string | null} also
     @property {string} media
     @property {string} file - its name outside the studio
