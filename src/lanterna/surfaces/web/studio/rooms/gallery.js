@@ -58,7 +58,8 @@ export default function Gallery() {
         if (cancelled || !answer) return;
         const [found, all] = answer;
         setPictures(found);
-        setTags(all);
+        const known = all.some((/** @type {TagCount} */ each) => each.tag === tag);
+        setTags(known || !tag ? all : [...all, { tag, pictures: 0 }]);
         setMore(found.length === size);
       });
     const timer = setTimeout(refresh, pictures ? SEARCH_DELAY : 0);
