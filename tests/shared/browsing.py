@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from PIL import Image
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
@@ -27,6 +29,15 @@ DIGIT_THREE = (
     (0.5, 0.8),
     (0.34, 0.74),
 )
+
+SHIFTS = """
+  window.shifts = 0;
+  new PerformanceObserver((list) => {
+    for (const each of list.getEntries()) window.shifts += each.value;
+  }).observe({ type: "layout-shift", buffered: true });
+  Object.defineProperty(navigator, "language", { value: "C" });  // as WebKit's with LANG=C
+"""
+"""Adds up layout shifts in the page, as `shifts`."""
 
 
 def go(page: Page, hash_: str) -> None:
@@ -76,6 +87,29 @@ def draw_stroke(page: Page, canvas: Locator, points: Any) -> None:
     for position in positions[1:]:
         page.mouse.move(*position, steps=4)
     page.mouse.up()
+
+
+def drop(page: Page, selector: str, count: int) -> bool:
+    """Drop pictures on an element as a user does; return whether the page has taken them."""
+    files = []
+    for number in range(count):
+        file = io.BytesIO()
+        Image.new("RGB", (48, 32), (60 * number, 90, 200 - 60 * number)).save(file, "PNG")
+        files.append([f"Cat {number}.png", list(file.getvalue())])
+    taken: bool = page.locator(selector).evaluate(
+        """(element, files) => {
+          const data = new DataTransfer();
+          for (const [name, bytes] of files)
+            data.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
+          const send = (kind) => {
+            const options = { dataTransfer: data, bubbles: true, cancelable: true };
+            return !element.dispatchEvent(new DragEvent(kind, options));
+          };
+          return send("dragover") && send("drop");
+        }""",
+        files,
+    )
+    return taken
 
 
 def stop_job(page: Page) -> None:

@@ -77,7 +77,7 @@ def test_a_wrong_body_is_refused_in_one_line(studio: Server) -> None:
         ("PATCH", f"jobs/{job}", {"state": "gone"}, "state: expected paused, running, stopped, got 'gone'"),
         ("PATCH", f"gallery/{picture}", {"starred": 1}, "starred has the wrong type"),
         ("PATCH", f"gallery/{picture}", {"star": True},
-         "unknown field 'star': expected starred, title"),
+         "unknown field 'star': expected starred, title, tags"),
         ("PATCH", "networks/mine", {"name": 3}, "name has the wrong type"),
     ):  # fmt: skip
         assert studio.error(method, f"/api/{path}", body) == (422, message)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from browsing import ENDLESS, SMALL, go, settings_in, stop_job, wait_until_settled
+from browsing import ENDLESS, SHIFTS, SMALL, drop, go, settings_in, stop_job, wait_until_settled
 from lanterna.surfaces.studio.access import FILE, saved_access
 from lanterna.surfaces.studio.names import automatic_title, file_name, without_folders
 from lanterna.surfaces.studio.store import Store, new_id
@@ -209,29 +209,6 @@ def test_a_network_that_is_taught_again_answers_with_its_new_classes(studio: Ser
 # In a browser.
 
 
-def drop(page: Page, selector: str, count: int) -> bool:
-    """Drop pictures on an element as a user does; return whether the page has taken them."""
-    files = []
-    for number in range(count):
-        file = io.BytesIO()
-        Image.new("RGB", (48, 32), (60 * number, 90, 200 - 60 * number)).save(file, "PNG")
-        files.append([f"Cat {number}.png", list(file.getvalue())])
-    taken: bool = page.locator(selector).evaluate(
-        """(element, files) => {
-          const data = new DataTransfer();
-          for (const [name, bytes] of files)
-            data.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
-          const send = (kind) => {
-            const options = { dataTransfer: data, bubbles: true, cancelable: true };
-            return !element.dispatchEvent(new DragEvent(kind, options));
-          };
-          return send("dragover") && send("drop");
-        }""",
-        files,
-    )
-    return taken
-
-
 def on_top(element: Locator) -> bool:
     """Return whether a user can see and click the middle of an element."""
     found: bool = element.evaluate(
@@ -392,15 +369,6 @@ def test_a_mask_is_painted_on_a_phone(page: Page):
     page.evaluate("scrollTo(0, 0)")
     expect(page.get_by_role("button", name="Start")).to_be_in_viewport(ratio=1)
     assert on_top(page.get_by_role("button", name="Start"))
-
-
-SHIFTS = """
-  window.shifts = 0;
-  new PerformanceObserver((list) => {
-    for (const each of list.getEntries()) window.shifts += each.value;
-  }).observe({ type: "layout-shift", buffered: true });
-  Object.defineProperty(navigator, "language", { value: "C" });  // as WebKit's with LANG=C
-"""
 
 
 def test_every_technique_starts_as_it_is_and_nothing_moves(page: Page):

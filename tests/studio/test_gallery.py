@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import sqlite3
 import zipfile
@@ -12,7 +13,7 @@ from PIL import Image
 
 from lanterna.errors import LanternaError, UsageError
 from lanterna.images import read_recipe
-from lanterna.surfaces.studio.store import Store, new_id
+from lanterna.surfaces.studio.store import _MIGRATIONS, Store, new_id
 from served import Server, wait_until
 
 if TYPE_CHECKING:
@@ -62,6 +63,59 @@ def test_stars_and_titles_are_saved_and_deleted_pictures_restored(studio: Server
     assert titles(studio) == ["Third light", "Renamed", "First light"]
     assert studio.error("PATCH", f"/api/gallery/{picture}", {"starred": "yes"})[0] == 422
     assert studio.error("PATCH", f"/api/gallery/{new_id()}", {"starred": True})[0] == 404
+
+
+def test_pictures_are_tagged_and_found_by_tag(studio: Server) -> None:
+    first, second = (studio("GET", f"/api/gallery?words={word}")[0]["id"] for word in ("first", "third"))
+    tags = ["  #Für die  Schau ", "cats", "CATS", "#", ""]
+    tagged = studio("PATCH", f"/api/gallery/{first}", {"tags": tags})
+    assert tagged["tags"] == ["cats", "für die schau"]
+    studio("PATCH", f"/api/gallery/{second}", {"tags": ["cat"]})
+    assert titles(studio, "?tag=cats") == ["First light"]
+    assert titles(studio, "?tag=cat") == ["Third light"]  # the complete tag
+    assert titles(studio, "?words=cat") == ["Third light", "First light"]
+    assert titles(studio, "?words=f%C3%BCr+schau+first") == ["First light"]
+    assert titles(studio, "?tag=%25") == []
+    studio("PATCH", f"/api/gallery/{first}", {"starred": True})  # leaves the tags
+    counts = {each["tag"]: each["pictures"] for each in studio("GET", "/api/gallery/tags")}
+    assert counts == {"cat": 1, "cats": 1, "für die schau": 1}
+    with zipfile.ZipFile(
+        io.BytesIO(studio.request("GET", f"/api/gallery/export.zip?ids={first},{second}")[1])
+    ) as archive:
+        rows = list(csv.DictReader(io.StringIO(archive.read("pictures.csv").decode("utf-8-sig"))))
+        assert [row["file"] for row in rows] == archive.namelist()[:2]
+    assert [(row["title"], row["tags"], row["starred"]) for row in rows] == [
+        ("First light", "cats, für die schau", "yes"), ("Third light", "cat", ""),
+    ]  # fmt: skip
+    studio("DELETE", f"/api/gallery/{first}")
+    assert [each["tag"] for each in studio("GET", "/api/gallery/tags")] == ["cat"]
+    studio("POST", f"/api/gallery/{first}/restore")
+    for picture in (first, second):
+        studio("PATCH", f"/api/gallery/{picture}", {"tags": [], "starred": False})
+    assert studio("GET", "/api/gallery/tags") == []
+    for wrong in ("cats", [1], [["cats"]]):
+        assert studio.error("PATCH", f"/api/gallery/{first}", {"tags": wrong})[0] == 422
+
+
+def test_a_gallery_from_before_tags_opens(tmp_path: Path) -> None:
+    folder = tmp_path / "studio"
+    folder.mkdir()
+    with sqlite3.connect(folder / "studio.sqlite") as database:  # as 0.1.0 left it
+        for script in _MIGRATIONS[:4]:
+            database.executescript(script)
+        database.execute("PRAGMA user_version = 4")
+        database.execute(
+            "INSERT INTO pictures VALUES (?, 'made', 'dream', 'dream', 'Old', '.png', 8, 8, 9, '',"
+            " NULL, NULL, NULL, 1.0, 0, NULL, 'old', '')",
+            (new_id(),),
+        )
+    database.close()
+    store = Store(folder)
+    (picture,) = store.gallery(words="old")
+    assert (picture["title"], picture["tags"]) == ("Old", "")
+    store.change_picture(picture["id"], tags="\ncats\n")
+    assert store.tags() == {"cats": 1}
+    store.close()
 
 
 def test_an_uploaded_result_has_its_recipe(studio: Server) -> None:

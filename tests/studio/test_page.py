@@ -213,9 +213,20 @@ def test_the_queue_is_reordered_and_emptied(page: Page, studio: Server):
 
     wait_until(lambda: waiting() == [2, 1], waiting)
     remove = page.locator(".queue").get_by_role("button", name="Remove", exact=True)
+    remove.first.click()
+    expect(remove).to_have_count(1)
+    page.get_by_role("button", name="Undo").click()  # back in its place
+    wait_until(lambda: waiting() == [2, 1], waiting)
+    expect(remove).to_have_count(2)
     for left in (1, 0):
         remove.first.click()
         expect(remove).to_have_count(left)
+    forget = page.get_by_role("button", name=re.compile("^Remove from list"))
+    before = forget.count()
+    forget.first.click()
+    expect(forget).to_have_count(before - 1)
+    page.locator(".notice", has_text="from the list").get_by_role("button", name="Undo").click()
+    expect(forget).to_have_count(before)
     page.locator(".strip > .actions").get_by_role("button", name="Stop").click()
     expect(page.locator(".queue")).to_contain_text("queue is empty")
 

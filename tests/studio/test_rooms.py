@@ -298,6 +298,49 @@ def test_a_title_is_changed_and_the_seed_varied(page: Page, studio: Server):
     assert settings_in(page)["seed"] == "1"
 
 
+def test_pictures_are_tagged_and_filtered(page: Page, studio: Server):
+    for seed in (1, 2, 3):
+        settings = {"seed": seed, "width": 24, "height": 24}
+        studio.wait(studio.start("random", settings=settings, title=f"Tile {seed}"))
+    go(page, "#/gallery?words=tile")
+    pictures = page.locator(".tile")
+    expect(pictures).to_have_count(3)
+    pictures.first.click()
+    field = page.get_by_role("dialog").get_by_label("Add a tag")
+    field.fill("Winter, for the show")
+    field.press("Enter")
+    own = page.get_by_role("dialog").get_by_role("list", name="Tags")
+    expect(own.get_by_role("button", name="winter", exact=True)).to_be_visible()
+    assert violations(page) == []
+    own.get_by_role("button", name="for the show", exact=True).click()  # filters by it
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(pictures).to_have_count(1)
+    filters = page.get_by_role("group", name="Tags")
+    chosen = filters.get_by_role("button", name="for the show 1")
+    expect(chosen).to_have_attribute("aria-pressed", "true")
+    chosen.click()
+    expect(pictures).to_have_count(3)
+    # Several at once, which can be undone.
+    for box in page.get_by_role("checkbox", name=re.compile("^Choose ")).all():
+        box.check()
+    tag = page.get_by_label("Tag the chosen pictures")
+    tag.fill("winter")
+    tag.press("Enter")
+    expect(filters.get_by_role("button", name="winter 3")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(filters.get_by_role("button", name="winter 1")).to_be_visible()
+    page.get_by_role("searchbox", name="Search").fill("the show")
+    expect(pictures).to_have_count(1)
+    assert violations(page) == []
+    # A removed tag can be brought back.
+    pictures.click()
+    own.get_by_role("button", name="Remove the tag winter").click()
+    expect(own.get_by_role("button", name="winter", exact=True)).to_have_count(0)
+    page.get_by_role("dialog").press("Escape")
+    page.locator(".notice", has_text="was removed").get_by_role("button", name="Undo").click()
+    expect(filters.get_by_role("button", name="winter 1")).to_be_visible()
+
+
 def test_more_pictures_load_on_scrolling_and_all_are_chosen(page: Page, studio: Server):
     for seed in range(70):  # a page of the gallery has sixty
         studio.start("random", settings={"seed": seed, "width": 24, "height": 24})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from browsing import go, settings_in, violations
+from browsing import SHIFTS, go, settings_in, violations
 from lanterna import open_picture, save_picture
 
 if TYPE_CHECKING:
@@ -32,7 +32,19 @@ def textures(real_shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     return found
 
 
+def paste(page: Page, file: Path) -> None:
+    page.evaluate(
+        """(bytes) => {
+          const data = new DataTransfer();
+          data.items.add(new File([new Uint8Array(bytes)], "pasted.png", { type: "image/png" }));
+          document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true }));
+        }""",
+        list(file.read_bytes()),
+    )
+
+
 def test_classes_are_taught_and_pictures_classified(page: Page, studio: Server, textures):
+    page.add_init_script(SHIFTS)
     go(page, "#/teach?name=ground")
     teach = page.locator(".go .primary")
     expect(teach).to_have_text("Add pictures to two classes")
@@ -51,6 +63,17 @@ def test_classes_are_taught_and_pictures_classified(page: Page, studio: Server, 
     page.get_by_label("A picture to classify").set_input_files(textures["brick"][6])
     answers = page.get_by_role("status", name="Predicted classes")
     expect(answers.get_by_role("listitem").first).to_contain_text("brick")
+    # Collect, teach and try are next to each other, without scrolling.
+    columns = [page.get_by_role("heading", name=name) for name in ("Collect", "Teach", "Try")]
+    boxes = [column.bounding_box() for column in columns]
+    assert boxes[0]["x"] < boxes[1]["x"] < boxes[2]["x"] < 1280
+    assert len({box["y"] for box in boxes}) == 1
+    # What is pasted outside a class is tried, and no bar moves.
+    paste(page, textures["grass"][6])
+    expect(answers.locator("[data-best=true]")).to_contain_text("grass")
+    expect(answers.get_by_role("listitem").first).to_contain_text("brick")
+    expect(page.get_by_label("Pictures of brick", exact=True)).to_contain_text("6")
+    assert page.evaluate("shifts") < 0.02
     for size in ({"width": 1280, "height": 800}, {"width": 390, "height": 844}):
         page.set_viewport_size(size)
         page.evaluate("scrollTo(0, 0)")
@@ -74,6 +97,12 @@ def test_the_camera_adds_pictures(page: Page):
     take = page.get_by_role("button", name="Take pictures of class 1")
     expect(take).to_be_visible()
     expect(page.locator("video")).to_have_js_property("readyState", 4)
+    # On a phone the camera's picture stays in view next to the buttons that take pictures.
+    page.set_viewport_size({"width": 390, "height": 844})
+    for button in (take, page.get_by_role("button", name="Take pictures of class 2")):
+        button.scroll_into_view_if_needed()
+        expect(page.locator("video")).to_be_in_viewport(ratio=0.9)
+        expect(button).to_be_in_viewport(ratio=1)
     take.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_label("Pictures of class 1", exact=True)).to_contain_text("1")

@@ -331,6 +331,8 @@ class Technique:
     """The room that it is in; `verb` if empty."""
     example: Mapping[str, Any] = field(default_factory=dict)
     """Settings that its form starts with, if the defaults alone name nothing to make."""
+    wall: str = ""
+    """A setting whose values, 0 and up, the studio shows as pictures: the person's own in each style."""
     estimate: Callable[[Job], Estimate | None] = lambda _: None
     """The expected time and memory; None if it is too short to matter."""
     describe: Callable[[Any], str] = lambda _: ""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import time
 import zipfile
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageDraw
 
-from lanterna.surfaces.studio.names import file_name
+from lanterna.surfaces.studio.names import file_name, tags_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,12 +26,24 @@ _PAPER, _INK, _GREY = (255, 255, 255), (24, 24, 28), (112, 112, 120)
 
 
 def write_zip(pictures: Sequence[tuple[dict[str, Any], Path]], path: Path) -> None:
-    """Write picture files unchanged, with their recipes, into a zip; the names sort in the given order."""
+    """Write picture files unchanged, with their recipes, into a zip; the names sort in the given order.
+
+    `pictures.csv` in it has their titles and tags.
+    """
+    table = io.StringIO()
+    rows = csv.writer(table)
+    rows.writerow(["file", "title", "tags", "starred"])
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for number, (picture, file) in enumerate(pictures, start=1):
-            archive.write(file, f"{number:03}-{file_name(picture)}")
+            name = f"{number:03}-{file_name(picture)}"
+            archive.write(file, name)
+            tags = ", ".join(tags_of(picture))
+            rows.writerow([name, picture["title"], tags, "yes" if picture["starred"] else ""])
             if also := picture["also"]:
                 archive.write(file.with_suffix(also), f"{number:03}-{file_name(picture, also)}")
+        archive.writestr(
+            "pictures.csv", table.getvalue().encode("utf-8-sig")
+        )  # so that spreadsheets read it right
 
 
 def write_sheet(pictures: Sequence[tuple[dict[str, Any], Path]], path: Path) -> None:
@@ -69,7 +83,8 @@ def _page(
         draw.text(
             (x, y + down + 10), _truncated(f"{offset + number + 1}   {title}", large, across), _INK, large
         )
-        details = f"{picture['kind']}, {picture['width']} by {picture['height']}"
+        size = f"{picture['width']} by {picture['height']}"
+        details = ", ".join([picture["kind"], size, *tags_of(picture)])
         draw.text((x, y + down + 36), _truncated(details, small, across), _GREY, small)
     footer = f"{time.strftime('%d %B %Y')}   {offset + 1} to {offset + len(pictures)} of {count}"
     draw.text((_MARGIN, _PAGE[1] - _MARGIN + 24), footer, _GREY, small)

@@ -18,6 +18,15 @@ Settings = Annotated[
     dict[str, Any], Field(description="Settings that match the kind's schema in /api/techniques.")
 ]
 Title = Annotated[str, AfterValidator(lambda text: join_lines(text)[:120])]
+_MAX_TAGS = 20
+
+
+def _tag(text: str) -> str:
+    """Return a tag as it is stored: in small letters, without # and spaces around it."""
+    return " ".join(join_lines(text).lower().split()).strip(" #")[:40].strip()
+
+
+Tag = Annotated[str, AfterValidator(_tag)]
 
 
 class Body(BaseModel):
@@ -84,6 +93,7 @@ class PictureChange(Body):
 
     starred: bool = False
     title: Title = ""
+    tags: Annotated[list[Tag], AfterValidator(lambda tags: sorted({*tags} - {""})[:_MAX_TAGS])] = []
 
 
 class Attempt(Body):
@@ -108,8 +118,10 @@ Picture = TypedDict("Picture", {
     "id": Id, "kind": str, "room": str, "title": str, "width": int, "height": int, "bytes": int,
     "created": float, "media": str, "file": str, "note": str, "job": Id | None,
     "origin": Literal["made", "upload", "example"], "starred": bool, "deleted": bool, "also": str | None,
+    "tags": list[str],
     "recipe": dict[str, Any] | None,
 })  # fmt: skip
+TagCount = TypedDict("TagCount", {"tag": str, "pictures": int})
 Role = TypedDict("Role", {
     "role": str, "words": str, "required": bool, "many": bool, "grey": bool, "of": str, "suffix": str,
     "example": str,
@@ -118,7 +130,7 @@ TechniqueDescription = TypedDict("TechniqueDescription", {
     "kind": str, "room": str, "title": str, "words": str, "schema": dict[str, Any],
     "example": Settings, "presets": dict[str, dict[str, Any]], "preset_help": dict[str, str],
     "thumbnails": dict[str, str], "inputs": list[Role], "live": list[str], "plain": list[str],
-    "hidden": list[str],
+    "hidden": list[str], "wall": str,
 })  # fmt: skip
 Room = TypedDict("Room", {"name": str, "title": str, "own": bool})
 Place = TypedDict("Place", {"label": str, "room": str, "kind": str, "role": str, "suffix": str})

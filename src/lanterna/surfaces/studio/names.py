@@ -38,6 +38,12 @@ def file_name(picture: Mapping[str, Any], suffix: str = "") -> str:
     return f"{stem}{suffix or picture['suffix']}"
 
 
+def tags_of(picture: Mapping[str, Any]) -> list[str]:
+    """Return the tags of a picture, which the store has as lines."""
+    tags: str = picture["tags"]
+    return tags.split("\n")[1:-1]
+
+
 def without_folders(message: str) -> str:
     """Replace the paths in a message by their names: the page has no folders, and others may see it."""
     folders = [studio_folder(), networks_folder(), shelf_folder(), features_folder()]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import UsageError
 from lanterna.files import sha256
-from lanterna.surfaces.studio.names import file_name
+from lanterna.surfaces.studio.names import file_name, tags_of
 from lanterna.surfaces.studio.store import new_id
 
 if TYPE_CHECKING:
@@ -176,6 +176,7 @@ def picture_as_json(store: Store, picture: Picture) -> Picture:
     }
     shown["created"] = picture["made"]
     shown["starred"] = bool(picture["starred"])
+    shown["tags"] = tags_of(picture)
     shown["deleted"] = picture["deleted"] is not None
     shown["also"] = picture["also"]
     shown["media"] = MEDIA[picture["suffix"]]

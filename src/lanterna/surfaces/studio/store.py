@@ -13,12 +13,14 @@ import secrets
 import shutil
 import sqlite3
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from lanterna.documents import repair_document
 from lanterna.errors import LanternaError, UsageError
 from lanterna.renamed import current_document, current_settings
 from lanterna.surfaces.studio.history import over_limit
+from lanterna.surfaces.studio.names import tags_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -58,6 +60,7 @@ _MIGRATIONS = (
     "ALTER TABLE jobs ADD COLUMN history TEXT NOT NULL DEFAULT '[]';",
     "ALTER TABLE pictures ADD COLUMN note TEXT NOT NULL DEFAULT '';",
     "ALTER TABLE jobs ADD COLUMN seconds REAL;",  # of a job that ran to its end without a pause
+    "ALTER TABLE pictures ADD COLUMN tags TEXT NOT NULL DEFAULT '';",  # each in a line: "\ncats\nsmall\n"
 )
 _JSON = {"history", "settings", "begun_with", "inputs", "numbers", "recipe", "also"}
 
@@ -83,8 +86,9 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.wall = folder / "wall"
         self.listeners: set[asyncio.Event] = set()
-        for name in ("pictures", "thumbnails", "jobs", "incoming"):
+        for name in ("pictures", "thumbnails", "wall", "jobs", "incoming"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         self._lock = sqlite3.connect(folder / "open.sqlite", timeout=0, isolation_level=None)
         try:
@@ -120,6 +124,11 @@ class Store:
     def thumbnail(self, picture_id: str) -> Path:
         """Return the path of a picture's thumbnail."""
         return self.folder / "thumbnails" / f"{checked_id(picture_id)}.jpg"
+
+    def wall_thumbnail(self, picture_id: str, style: int | str) -> Path:
+        """Return the path of a picture in a built-in style, or in that of the painting with an id."""
+        name = style if isinstance(style, int) else checked_id(style)
+        return self.wall / f"{checked_id(picture_id)}-{name}.jpg"
 
     def job_folder(self, job_id: str) -> Path:
         """Return the folder of a job's checkpoint and preview."""
@@ -282,20 +291,24 @@ class Store:
         words: str = "",
         room: str | None = None,
         starred: bool = False,
+        tag: str = "",
         before: str | None = None,
         limit: int = 60,
     ) -> list[dict[str, Any]]:
-        """Return results, newest first: with all the words, of a room, starred, older than `before`."""
+        """Return results, newest first: with all the words, of a room, starred, with a tag, before one."""
         conditions = ["origin = 'made'", "deleted IS NULL"]
         values: list[object] = []
         for word in words.lower().split()[:12]:
-            conditions.append("instr(words, ?) > 0")
+            conditions.append("instr(words || tags, ?) > 0")
             values.append(word)
         if room:
             conditions.append("room = ?")
             values.append(room)
         if starred:
             conditions.append("starred")
+        if tag:
+            conditions.append("instr(tags, ?) > 0")
+            values.append(f"\n{tag}\n")
         if before:
             older = self.picture(before)
             conditions.append("(made, id) < (?, ?)")
@@ -305,6 +318,11 @@ class Store:
             *values,
             limit,
         )
+
+    def tags(self) -> dict[str, int]:
+        """Return the gallery's tags with the number of pictures of each, in alphabetical order."""
+        rows = self._rows("SELECT tags FROM pictures WHERE tags != '' AND deleted IS NULL")
+        return dict(sorted(Counter(tag for row in rows for tag in tags_of(row)).items()))
 
     def change_picture(self, picture_id: str, **fields: object) -> None:
         """Update a picture of the gallery, and notify listeners."""
@@ -322,6 +340,8 @@ class Store:
         for name in ("pictures", "thumbnails"):
             for file in (self.folder / name).glob(f"*{checked_id(picture_id)}.*"):
                 file.unlink(missing_ok=True)
+        for file in self.wall.glob(f"*{picture_id}*"):
+            file.unlink(missing_ok=True)
 
     # Change events.
 

@@ -12,6 +12,7 @@ from lanterna.surfaces.studio.isolated import IsolatedProcess
 from lanterna.surfaces.studio.jobs import Queue
 from lanterna.surfaces.studio.pictures import add_results
 from lanterna.surfaces.studio.store import Store
+from lanterna.surfaces.studio.wall import limit_thumbnails
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 DECODING_SECONDS = 60.0
 """The time limit for decoding an uploaded picture."""
 _LOOKING_SECONDS = 120.0  # for running a picture through a network
+_PAINTING_SECONDS = 60.0  # for a thumbnail of the style wall
 _WEEK = 7 * 86_400.0
 
 
@@ -39,6 +41,7 @@ class Studio:
         self.decoding: asyncio.Semaphore
         self.decoder: IsolatedProcess
         self.looker: IsolatedProcess
+        self.painter: IsolatedProcess
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -50,6 +53,8 @@ class Studio:
         self.interactive = InteractiveProcess()
         self.decoder = IsolatedProcess(DECODING_SECONDS)
         self.looker = IsolatedProcess(_LOOKING_SECONDS)
+        self.painter = IsolatedProcess(_PAINTING_SECONDS)
+        limit_thumbnails(self.store.wall)
         self.queue.open()
         try:
             yield
@@ -57,6 +62,7 @@ class Studio:
             self.interactive.close()
             self.decoder.close()
             self.looker.close()
+            self.painter.close()
             await self.queue.close()
             self.store.close()
 

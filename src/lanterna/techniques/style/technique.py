@@ -182,7 +182,7 @@ INSTANT = Technique(
     name="instant", title="Instant", help="Style transfer in a second or two.", verb="style",
     flags=("instant",), settings=InstantlyPainted, run=_instant, inputs=(STYLE.inputs[0], _PAINTINGS),
     shown_first=("strength", "brush", "built_in", "size"), check=_check_styles, describe=_describe,
-    file="style",
+    file="style", wall="built_in",
     items=lambda _: ("instant-style",),
 )  # fmt: skip
 

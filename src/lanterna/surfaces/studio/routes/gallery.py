@@ -12,7 +12,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, Response
 
 from lanterna.errors import UsageError
-from lanterna.surfaces.studio.messages import Id, Picture, PictureChange
+from lanterna.surfaces.studio.messages import Id, Picture, PictureChange, TagCount
 from lanterna.surfaces.studio.pictures import picture_as_json
 from lanterna.surfaces.studio.routes.jobs import network_kinds
 from lanterna.surfaces.studio.routes.pictures import picture_of
@@ -39,18 +39,27 @@ async def gallery(request: Request) -> Response:
         words=query.get("words", "")[:400],
         room=query.get("room"),
         starred=query.get("starred", "") in ("1", "true", "yes"),
+        tag=query.get("tag", "")[:40],
         before=None if before is None else checked_id(before),
         limit=integer_parameter(request, "limit", 60, 1, 500),
     )
     return ApiResponse([picture_as_json(store, each) for each in found])
 
 
+async def tags(request: Request) -> Response:
+    """Return the gallery's tags, with the number of pictures of each."""
+    found = studio_of(request).store.tags()
+    return ApiResponse([{"tag": tag, "pictures": count} for tag, count in found.items()])
+
+
 async def change_picture(request: Request) -> Response:
-    """Star a picture, or change its title."""
+    """Star a picture, or change its title or its tags."""
     store, found = studio_of(request).store, picture_of(request)
     body = await parsed_body(request, PictureChange)
     if "starred" in body.model_fields_set:
         store.change_picture(found["id"], starred=int(body.starred))
+    if "tags" in body.model_fields_set:
+        store.change_picture(found["id"], tags="\n".join(["", *body.tags, ""]) if body.tags else "")
     if "title" in body.model_fields_set:
         words = f"{found['words']} {body.title.lower()}"[-4000:]
         store.change_picture(found["id"], title=body.title, words=words)
@@ -120,10 +129,11 @@ _IDS = {
 ROUTES = [
     ApiRoute("/api/gallery", gallery, answer=list[Picture], query={
         "words": parameter("Search words; all must match."), "room": parameter("Only pictures of this room."),
-        "starred": parameter("1: only starred pictures."),
+        "starred": parameter("1: only starred pictures."), "tag": parameter("Only pictures with this tag."),
         "before": parameter("Only pictures older than this one.", Id),
         "limit": parameter("The maximum number; default 60.", int, 60, ge=1, le=500),
     }),
+    ApiRoute("/api/gallery/tags", tags, answer=list[TagCount]),
     ApiRoute("/api/gallery/export.zip", export_zip, answer="application/zip", query=_IDS),
     ApiRoute("/api/gallery/sheet.pdf", sheet_pdf, answer="application/pdf", query=_IDS),
     ApiRoute("/api/gallery/{id:id}", change_picture, "PATCH", body=PictureChange, answer=Picture),

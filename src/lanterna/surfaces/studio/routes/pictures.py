@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING, Any
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
 
-from lanterna.errors import UsageError, display_names, join_lines
+from lanterna.errors import LanternaError, UsageError, display_names, join_lines
 from lanterna.files import sha256
-from lanterna.surfaces.studio.messages import Picture
+from lanterna.surfaces.studio.messages import Id, Picture
 from lanterna.surfaces.studio.names import file_name
 from lanterna.surfaces.studio.pictures import MEDIA, import_picture, picture_as_json
 from lanterna.surfaces.studio.routes.requests import (
     IMMUTABLE,
     ApiResponse,
     ApiRoute,
+    integer_parameter,
     parameter,
     studio_of,
 )
-from lanterna.surfaces.studio.store import new_id
+from lanterna.surfaces.studio.store import checked_id, new_id
 from lanterna.surfaces.studio.studio import DECODING_SECONDS
+from lanterna.surfaces.studio.wall import paint_thumbnail
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,6 +97,22 @@ async def picture_thumbnail(request: Request) -> Response:
     return FileResponse(place, media_type="image/jpeg", headers=IMMUTABLE)
 
 
+async def styled_thumbnail(request: Request) -> Response:
+    """Return the picture in a style, as a small JPEG: a built-in style, or that of a painting."""
+    studio, found = studio_of(request), picture_of(request)
+    store, painting = studio.store, request.query_params.get("style")
+    number = integer_parameter(request, "built_in", 0, 0, 2**16)
+    style = number if painting is None else checked_id(painting)
+    place = store.wall_thumbnail(found["id"], style)
+    if not place.exists():
+        look = style if isinstance(style, int) else store.thumbnail(store.picture(style)["id"])
+        try:
+            await studio.painter.run(paint_thumbnail, store.thumbnail(found["id"]), look, place)
+        except BrokenProcessPool:
+            raise LanternaError("the picture took too long: try again when less is running") from None
+    return FileResponse(place, media_type="image/jpeg", headers=IMMUTABLE)
+
+
 async def also_file(request: Request) -> Response:
     """Return the file stored with a picture: a painting, which can be rendered at any size."""
     found = picture_of(request)
@@ -110,5 +128,9 @@ ROUTES = [
     ApiRoute(_PICTURE, picture, answer=Picture),
     ApiRoute(f"{_PICTURE}/file", picture_file, answer="image/*"),
     ApiRoute(f"{_PICTURE}/thumbnail", picture_thumbnail, answer="image/jpeg"),
+    ApiRoute(f"{_PICTURE}/styled", styled_thumbnail, answer="image/jpeg", query={
+        "built_in": parameter("The number of a built-in style.", int, 0, ge=0),
+        "style": parameter("A painting's id, instead of a built-in style.", Id),
+    }),
     ApiRoute(f"{_PICTURE}/also", also_file, answer="application/octet-stream"),
-]
+]  # fmt: skip

@@ -66,6 +66,7 @@ import { signal } from "./html.js";
     @property {string[]} live - settings that can change while a job runs
     @property {string[]} plain - settings that are always shown
     @property {string[]} hidden
+    @property {string} wall - a setting whose values are shown as pictures; "" if there is none
 
     @typedef {object} Cell - of a contact sheet
     @property {string} label
@@ -97,6 +98,7 @@ import { signal } from "./html.js";
     @property {string} origin
     @property {boolean} starred
     @property {boolean} deleted
+    @property {string[]} tags
     @property {string | null} also
     @property {string} media
     @property {string} file - its name outside the studio
@@ -227,9 +229,12 @@ export const read = (blob, network, surface, glance) =>
 /** Classify a picture.
     @param {Blob} blob
     @param {string} network
+    @param {number} [top] - the number of answers
     @returns {Promise<{ answers: Answer[] }>} */
-export const classify = (blob, network) =>
-  call("POST", `/api/classify?network=${encodeURIComponent(network)}`, blob, { "content-type": blob.type });
+export const classify = (blob, network, top = 5) =>
+  call("POST", `/api/classify?top=${top}&network=${encodeURIComponent(network)}`, blob, {
+    "content-type": blob.type,
+  });
 
 /** The steps from a page to the network's input, as a picture.
     @param {Blob} blob

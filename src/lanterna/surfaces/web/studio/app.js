@@ -2,7 +2,7 @@
 
 import { messageOf } from "lanterna/words.js";
 import { refused } from "./api.js";
-import { listenForDrops, Uploading } from "./drop.js";
+import { listenForDrops, question, Uploading } from "./drop.js";
 import { listen } from "./events.js";
 import { html, render, signal, useEffect } from "./html.js";
 import { lazy } from "./lazy.js";
@@ -12,6 +12,7 @@ import { lastAddress, connected, dismiss, home, load, notices, rooms, route, ann
 import { report } from "./report.js";
 
 const ready = signal("loading");
+const FolderQuestion = lazy(() => import("./folders.js"));
 /** @type {Record<string, unknown>} */
 const own = {}; // the components of rooms with a script of their own
 
@@ -123,6 +124,7 @@ function App() {
         `,
       )}
     </div>
+    ${question.value && html`<${FolderQuestion} />`}
     <p class="unseen" aria-live="polite">
       ${announcement.value}
     </p>

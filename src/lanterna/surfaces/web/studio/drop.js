@@ -2,16 +2,19 @@
 //
 // A zone is an element that takes pictures, such as a slot. Elsewhere they go to the room; a room that takes
 // none offers to open them in another one. So no file ever opens in the browser instead of the studio.
+// A folder becomes classes to teach, or a job for each picture; a zone takes its pictures.
 
 import { html, signal, useEffect, useRef } from "./html.js";
 import { uploadPicture } from "./pictures.js";
 import { go, home, notify, places, route } from "./store.js";
 
 /** @import { Ref, Signal } from "preact" */
+/** @import { Question } from "./folders.js" */
 
 /** @typedef {(ids: string[]) => void} Accept - gets the ids of pictures
 
-    @typedef {{ accept: Accept, many: boolean }} Taker */
+    @typedef {{ accept: Accept, many: boolean, pasted?: boolean, each?: Accept }} Taker - `each` starts a job
+        for each of several pictures */
 
 /** @type {Map<Element, Taker>} */
 const zones = new Map();
@@ -19,18 +22,25 @@ const zones = new Map();
 let room = null;
 /** @type {Element | null} */
 let over = null;
+/** @type {Signal<Question | null>} */
+export const question = signal(null); // about a folder that was dropped
+/** @type {string[]} */
+const handed = []; // pictures for the room that is being opened
 /** @type {Signal<number>} */
 export const uploading = signal(0); // files that are still to be uploaded
 
 /** An element that takes pictures; without `many` only one. Attach the result as its `ref`.
+
+    With `pasted` it also takes what is pasted outside all zones.
     @param {Accept} accept
     @param {boolean} many
+    @param {boolean} pasted
     @returns {Ref<any>} */
-export function useZone(accept, many = false) {
+export function useZone(accept, many = false, pasted = false) {
   const element = useRef();
   useEffect(() => {
     const place = element.current;
-    zones.set(place, { accept, many });
+    zones.set(place, { accept, many, pasted });
     return () => {
       zones.delete(place);
     };
@@ -40,11 +50,12 @@ export function useZone(accept, many = false) {
 
 /** Take what is dropped or pasted anywhere else in the room, if `enabled`.
     @param {Accept} accept
-    @param {{ many?: boolean, enabled?: boolean }} options */
-export function useRoomDrop(accept, { many = false, enabled = true } = {}) {
+    @param {{ many?: boolean, enabled?: boolean, each?: Accept }} options */
+export function useRoomDrop(accept, { many = false, enabled = true, each } = {}) {
   useEffect(() => {
-    const taker = enabled ? { accept, many } : null;
+    const taker = enabled ? { accept, many, each } : null;
     room = taker;
+    if (taker && many && handed.length) accept(handed.splice(0));
     return () => {
       if (room === taker) room = null;
     };
@@ -95,12 +106,32 @@ function zoneOf(target) {
 async function receive(target, files, dragged = "") {
   const zone = zoneOf(target);
   const taker = zone ? zones.get(zone) : room;
+  const folder = files.find(({ type, name: each }) => !type && !each.includes(".")); // passed on as a file
+  if (folder) {
+    notify(`“${folder.name}” cannot be opened here: open it, select the pictures in it, and drop those.`);
+    return;
+  }
   const [many, { room: name }] = [taker?.many ?? false, route.peek()];
   if (!many && files.length > 1) notify(`One picture is needed here: the first of ${files.length} is used.`);
   const ids = dragged ? [dragged] : await uploadAll(many ? files : files.slice(0, 1));
   const left = name !== route.peek().room || (zone && !zone.isConnected);
   const accept = zone ? zones.get(zone)?.accept : room?.accept; // the latest: the room has been drawn again
   if (ids.length) (left || !accept ? offer : accept)(ids);
+}
+
+/** What to do with folders; a zone takes their pictures.
+    @param {EventTarget | null} target
+    @param {FileSystemEntry[]} entries */
+async function receiveFolders(target, entries) {
+  const { ask } = await import("./folders.js");
+  ask(entries, zoneOf(target) ? (files) => receive(target, files) : null, room?.each ?? null);
+}
+
+/** Open the first room that makes pictures with these.
+    @param {string[]} ids */
+export function openInHome(ids) {
+  handed.push(...ids);
+  go(home());
 }
 
 /** @param {Element | null} element */
@@ -126,11 +157,14 @@ export function listenForDrops() {
     highlight(null);
     if (!carriesPictures(event) || !event.dataTransfer) return;
     event.preventDefault();
-    receive(event.target, [...event.dataTransfer.files], event.dataTransfer.getData("text/lanterna"));
+    const entries = [...event.dataTransfer.items].flatMap((each) => each.webkitGetAsEntry?.() ?? []);
+    if (entries.some(({ isDirectory }) => isDirectory)) receiveFolders(event.target, entries);
+    else receive(event.target, [...event.dataTransfer.files], event.dataTransfer.getData("text/lanterna"));
   });
   addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])];
-    if (files.length) receive(event.target, files);
+    const pasted = [...zones].find(([, taker]) => taker.pasted)?.[0] ?? null;
+    if (files.length) receive(zoneOf(event.target) ?? pasted, files);
   });
   addEventListener("message", ({ data, source }) => {
     // A look page passes on what is dropped on it.

@@ -57,13 +57,14 @@ export async function addExample(name) {
     ids: string[], set: (ids:
         string[]) => void, extra?: Child }} props */
 export function Slots({ role, words, many, required, suffix = "", ids, set, extra = null }) {
-  const places = many ? [...ids, null] : [ids[0] ?? null];
+  const empty = many && required && !ids.length ? [null, null] : [null]; // an example will fill the first
+  const places = many ? [...ids, ...empty] : [ids[0] ?? null];
   return html`
     <div class="slots" role="group" aria-label=${words}>
       ${places.map(
         (id, place) => html`
           <${Slot}
-            key=${id ?? "new"}
+            key=${id ?? `new ${place}`}
             id=${id}
             role=${role}
             suffix=${suffix}

@@ -1,19 +1,37 @@
 // The queue: a strip with the current job that is always shown, and a panel above it with all jobs.
 
 import { roomAddress } from "./again.js";
-import { preview, remove, patch, thumbnail } from "./api.js";
+import { post, preview, remove, patch, thumbnail } from "./api.js";
 import { html, signal, time, useEffect, useRef } from "./html.js";
 import { useLive } from "./frame.js";
-import { active, address, attempt, current, jobs, load, titleOf, updateJob } from "./store.js";
+import {
+  active,
+  address,
+  attempt,
+  current,
+  jobOf,
+  jobs,
+  load,
+  notify,
+  titleOf,
+  UNDO_TIME,
+  updateJob,
+} from "./store.js";
 import { NotifyMe } from "./report.js";
 
-/** @import { Child, Ref } from "preact" */
+/** @import { Child, Ref, Signal } from "preact" */
 /** @import { Job } from "./api.js" */
 
 const open = signal(false);
+/** @type {Signal<string[]>} */
+const hidden = signal([]); // ids of finished jobs, which are removed unless that is undone
 /** @param {Job} job
     @param {object} changes */
-const change = (job, changes) => attempt(async () => updateJob(await patch(`/api/jobs/${job.id}`, changes)));
+const change = (job, changes) =>
+  attempt(async () => {
+    updateJob(await patch(`/api/jobs/${job.id}`, changes));
+    return true;
+  });
 /** @param {Job} job */
 const name = (job) => job.title || titleOf(job.kind);
 /** What a job is, unless its name says so.
@@ -22,6 +40,40 @@ const kindOf = (job) => (/ · |^Fetch/.test(name(job)) ? "" : titleOf(job.kind))
 /** @param {Job} job */
 export const linkTo = (job) =>
   roomAddress(job.kind, job.settings, job.inputs, { job: job.id }) ?? address(job.kind);
+
+/** Remove a job from the queue, which can be undone unless it has begun.
+    @param {Job} job
+    @param {Job | undefined} following */
+async function removeWaiting(job, following) {
+  if (!(await change(job, { state: "stopped" })) || job.step) return;
+  notify(`${name(job)} was removed from the queue.`, "Undo", () =>
+    attempt(async () => {
+      const { kind, preset, settings, inputs, title } = job;
+      const again = await post("/api/jobs", { kind, preset, settings, inputs, title });
+      updateJob(again);
+      if (following && jobOf(following.id)?.state === "queued") await change(again, { before: following.id });
+      await forget(job);
+      load.jobs();
+    }),
+  );
+}
+
+/** Remove a finished job from the list, which can be undone.
+    @param {Job} job */
+function removeFinished(job) {
+  hidden.value = [...hidden.value, job.id];
+  const timer = setTimeout(() => attempt(() => forget(job)), UNDO_TIME);
+  notify(`${name(job)} was removed from the list.`, "Undo", () => {
+    clearTimeout(timer);
+    hidden.value = hidden.value.filter((each) => each !== job.id);
+  });
+}
+
+/** @param {Job} job */
+async function forget(job) {
+  await remove(`/api/jobs/${job.id}`);
+  updateJob({ ...job, gone: true });
+}
 
 export function Strip() {
   const job = current.value;
@@ -118,7 +170,9 @@ function Queue() {
     panel.current.focus({ preventScroll: true });
   }, []);
   const waiting = active.value.filter((job) => job.state === "queued");
-  const finished = jobs.value.filter((job) => ["done", "stopped", "failed"].includes(job.state)).slice(0, 20);
+  const finished = jobs.value
+    .filter(({ id, state }) => ["done", "stopped", "failed"].includes(state) && !hidden.value.includes(id))
+    .slice(0, 20);
   const close = () => {
     open.value = false;
   };
@@ -182,7 +236,7 @@ function Queue() {
                   <button
                     type="button"
                     class="button small"
-                    onClick=${() => change(job, { state: "stopped" })}
+                    onClick=${() => removeWaiting(job, waiting[index + 1])}
                   >
                     Remove
                   </button>
@@ -205,11 +259,7 @@ function Queue() {
                     type="button"
                     class="button small quiet"
                     aria-label=${`Remove from list: ${name(job)}`}
-                    onClick=${() =>
-                      attempt(async () => {
-                        await remove(`/api/jobs/${job.id}`);
-                        updateJob({ ...job, gone: true });
-                      })}
+                    onClick=${() => removeFinished(job)}
                   >
                     Remove from list
                   </button>

@@ -149,6 +149,9 @@ function announce(job) {
   if (hasEnded(job)) ended.value = job;
 }
 
+/** The milliseconds in which an action that a notice offers can be taken. */
+export const UNDO_TIME = 12_000;
+
 /** Show a notice at the bottom for some seconds, with an optional action.
     @param {string} text
     @param {string | null} action
@@ -156,7 +159,7 @@ function announce(job) {
 export function notify(text, action = null, onAction = null) {
   const notice = { id: Math.random(), text, action, onAction };
   notices.value = [...notices.value.slice(-2), notice];
-  setTimeout(() => dismiss(notice.id), action ? 12_000 : 8_000);
+  setTimeout(() => dismiss(notice.id), action ? UNDO_TIME : 8_000);
 }
 /** @param {number} id */
 export const dismiss = (id) => {

@@ -23,38 +23,55 @@ import { SendTo } from "./make.js";
 /** @import { Child, Ref, State } from "preact" */
 /** @import { Picture } from "../api.js" */
 
+/** @typedef {{ tag: string, pictures: number }} TagCount */
+
 const PAGE_SIZE = 60;
+const MAX_SIZE = 500; // of a request
+const SEARCH_DELAY = 120; // milliseconds in which changes are collected
 
 export default function Gallery() {
   const { query } = route.value;
-  const [search, room, starred] = [
+  const [search, room, starred, tag] = [
     query.get("words") ?? "",
     query.get("room") ?? "",
     query.get("starred") === "1",
+    query.get("tag") ?? "",
   ];
   const [pictures, setPictures] = useState(/** @type {Picture[] | null} */ (null));
+  const [tags, setTags] = useState(/** @type {TagCount[]} */ ([]));
   const [more, setMore] = useState(false);
   const [selected, setSelected] = useState(/** @type {string[]} */ ([]));
-  /** @param {string} before
+  const size = Math.min(MAX_SIZE, Math.max(PAGE_SIZE, pictures?.length ?? 0)); // so that none disappears
+  /** @param {number} limit
+      @param {string} before
       @returns {Promise<Picture[]>} */
-  const fetchPage = (before = "") =>
+  const fetchPage = (limit, before = "") =>
     get(
-      `/api/gallery?limit=${PAGE_SIZE}&words=${encodeURIComponent(search)}${room ? `&room=${room}` : ""}` +
-        `${starred ? "&starred=1" : ""}${before && `&before=${before}`}`,
+      `/api/gallery?limit=${limit}&words=${encodeURIComponent(search)}${room ? `&room=${room}` : ""}` +
+        `${starred ? "&starred=1" : ""}${tag && `&tag=${encodeURIComponent(tag)}`}` +
+        `${before && `&before=${before}`}`,
     );
   useEffect(() => {
     let cancelled = false;
-    attempt(() => fetchPage()).then((found) => {
-      if (cancelled || !found) return;
-      setPictures(found);
-      setMore(found.length === PAGE_SIZE);
-    });
+    const refresh = () =>
+      attempt(() => Promise.all([fetchPage(size), get("/api/gallery/tags")])).then((answer) => {
+        if (cancelled || !answer) return;
+        const [found, all] = answer;
+        setPictures(found);
+        const known = all.some((/** @type {TagCount} */ each) => each.tag === tag);
+        setTags(known || !tag ? all : [...all, { tag, pictures: 0 }]);
+        setMore(found.length === size);
+      });
+    const timer = setTimeout(refresh, pictures ? SEARCH_DELAY : 0);
     return () => {
       cancelled = true;
+      clearTimeout(timer);
     };
-  }, [search, room, starred, changed.value]);
+  }, [search, room, starred, tag, changed.value]);
   async function loadOlder() {
-    const found = pictures?.length ? await attempt(() => fetchPage(pictures[pictures.length - 1].id)) : null;
+    const found = pictures?.length
+      ? await attempt(() => fetchPage(PAGE_SIZE, pictures[pictures.length - 1].id))
+      : null;
     if (!pictures || !found) return;
     setPictures([...pictures, ...found]);
     setMore(found.length === PAGE_SIZE);
@@ -119,6 +136,10 @@ export default function Gallery() {
           html`
             <span class="chosen" role="toolbar" aria-label="Chosen pictures">
               <span role="status">${selected.length} chosen</span>
+              <${TagInput}
+                label="Tag the chosen pictures"
+                add=${(/** @type {string[]} */ added) => tagAll(chosen, added)}
+              />
               <button
                 type="button"
                 class="button small"
@@ -173,13 +194,37 @@ export default function Gallery() {
             </span>
           `
         }
+        <datalist id="known-tags">
+          ${tags.map((each) => html`<option key=${each.tag} value=${each.tag} />`)}
+        </datalist>
+        ${
+          tags.length > 0 &&
+          html`
+            <div class="tags" role="group" aria-label="Tags">
+              ${tags.map(
+                (each) => html`
+                  <button
+                    type="button"
+                    key=${each.tag}
+                    class="button small"
+                    aria-pressed=${each.tag === tag}
+                    onClick=${() => setQuery({ tag: each.tag === tag ? null : each.tag })}
+                  >
+                    ${each.tag}
+                    <span class="quiet">${each.pictures}</span>
+                  </button>
+                `,
+              )}
+            </div>
+          `
+        }
       </header>
       ${
         pictures?.length === 0 &&
         html`
           <p class="empty">
             ${
-              search || room || starred
+              search || room || starred || tag
                 ? "No matches."
                 : html`Nothing here yet. <a href="#/dream">Dream</a> is a good place to start.`
             }
@@ -218,7 +263,10 @@ export default function Gallery() {
                     onChange=${() => toggle(each.id)}
                   />
                 </label>
-                <span class="name">${each.title || words(each.kind)}</span>
+                <span class="name">
+                  ${each.title || words(each.kind)}
+                  ${each.tags.length > 0 && html`<span class="own-tags"> ${each.tags.join(", ")}</span>`}
+                </span>
                 <${Star} picture=${each} set=${put} />
               </span>
             </li>
@@ -236,6 +284,76 @@ export default function Gallery() {
       ${shown && html`<${PictureDetails} key=${shown.id} picture=${shown} all=${pictures} put=${put} />`}
       ${compared.length === 2 && html`<${Comparison} one=${compared[0]} other=${compared[1]} />`}
     </div>
+  `;
+}
+
+/** @param {Picture} picture
+    @param {string[]} tags */
+const setTagsOf = (picture, tags) => patch(`/api/gallery/${picture.id}`, { tags });
+
+/** Add tags to several pictures, which can be undone.
+    @param {Picture[]} pictures
+    @param {string[]} added */
+const tagAll = (pictures, added) =>
+  attempt(async () => {
+    for (const each of pictures) await setTagsOf(each, [...each.tags, ...added]);
+    const count = `${pictures.length} ${pictures.length === 1 ? "picture" : "pictures"}`;
+    notify(`${count} tagged ${added.join(", ")}.`, "Undo", () =>
+      attempt(async () => {
+        for (const each of pictures) await setTagsOf(each, each.tags);
+      }),
+    );
+  });
+
+/** A field for one or more tags, separated by commas.
+    @param {{ label: string, add: (tags: string[]) => void }} props */
+function TagInput({ label, add }) {
+  return html`
+    <input
+      type="text"
+      class="tag-input"
+      list="known-tags"
+      maxlength="120"
+      autocomplete="off"
+      aria-label=${label}
+      placeholder="Add a tag"
+      onChange=${(event) => {
+        const added = event.target.value.split(",").filter((each) => each.trim());
+        event.target.value = "";
+        if (added.length) add(added);
+      }}
+    />
+  `;
+}
+
+/** The tags of a picture: each filters the gallery, or can be removed.
+    @param {{ picture: Picture, put: (picture: Picture) => void }} props */
+function Tags({ picture, put }) {
+  const set = (/** @type {string[]} */ tags) => attempt(async () => put(await setTagsOf(picture, tags)));
+  const before = picture.tags;
+  return html`
+    <ul class="tags" aria-label="Tags">
+      ${before.map(
+        (tag) => html`
+          <li key=${tag} class="own-tag">
+            <button type="button" onClick=${() => setQuery({ tag, picture: null })}>${tag}</button>
+            <button
+              type="button"
+              aria-label=${`Remove the tag ${tag}`}
+              onClick=${() => {
+                set(before.filter((each) => each !== tag));
+                notify(`The tag ${tag} was removed.`, "Undo", () => set(before));
+              }}
+            >
+              ×
+            </button>
+          </li>
+        `,
+      )}
+      <li>
+        <${TagInput} label="Add a tag" add=${(/** @type {string[]} */ added) => set([...before, ...added])} />
+      </li>
+    </ul>
   `;
 }
 
@@ -339,6 +457,7 @@ function PictureDetails({ picture, all, put }) {
           />
           <${Star} picture=${picture} set=${put} />
         </div>
+        <${Tags} picture=${picture} put=${put} />
         <p class="quiet">
           ${titleOf(picture.kind)} · ${picture.width} × ${picture.height} ·${" "}
           ${when(picture.created)}

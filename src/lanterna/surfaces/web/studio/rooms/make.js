@@ -1,6 +1,7 @@
 // The room of a group of techniques: Dream, Style and Paint are this room with different techniques.
 
 import { file, patch, post, get, upload } from "../api.js";
+import { roomAddress } from "../again.js";
 import { useRoomDrop } from "../drop.js";
 import { Form } from "../form.js";
 import { figure, html, time, useEffect, useMemo, useRef, useState, words } from "../html.js";
@@ -31,6 +32,7 @@ import { Cells } from "../cells.js";
 /** @import { Input, Job, Picture, Technique, Settings } from "../api.js" */
 
 const Mask = lazy(() => import("../mask.js"));
+const Wall = lazy(() => import("../wall.js"));
 const CHECK_DELAY = 150; // milliseconds without a change, before the server is asked about the settings
 
 /** @param {{ room: string }} props */
@@ -94,7 +96,7 @@ function TechniqueRoom({ room, kinds, technique, query }) {
       if (!takesMany && ids.length > 1)
         notify(`${ids.length} pictures: one job for each?`, `Start ${ids.length} jobs`, () => startEach(ids));
     },
-    { many: true, enabled: first !== "" },
+    { many: true, enabled: first !== "", each: takesMany ? undefined : startEach },
   );
 
   const sendLive = useLiveSettings(job);
@@ -119,6 +121,7 @@ function TechniqueRoom({ room, kinds, technique, query }) {
   }
   /** @param {string[]} ids - of the main pictures */
   async function startEach(ids) {
+    setQuery({ [`in.${first}`]: ids[0], job: null });
     const others = inputList.filter(({ role }) => role !== first);
     for (const picture of ids) {
       const each = [{ role: first, picture }, ...others];
@@ -126,6 +129,28 @@ function TechniqueRoom({ room, kinds, technique, query }) {
       if (!created) return;
       updateJob(created);
     }
+  }
+
+  // The technique of the room whose styles are shown as a wall, before there is a job.
+  const quick = kinds.find(({ wall }) => wall);
+  const walled = quick && [kinds[0], quick].includes(technique) ? quick : null;
+  const styleRole = kinds[0].inputs[1]?.role;
+  /** Paint in a style of the wall.
+      @param {Technique} by
+      @param {Settings} values
+      @param {string[]} styles */
+  async function paint(by, values, styles) {
+    const own = by === technique;
+    const given = [
+      { role: first, picture: inputs[first][0] },
+      ...styles.map((picture) => ({ role: styleRole, picture })),
+    ];
+    const body = { ...(own ? order : { kind: by.kind, preset: null, settings: by.example }), inputs: given };
+    body.settings = { ...body.settings, ...values };
+    const created = await attempt(() => post("/api/jobs", body));
+    if (!created) return;
+    updateJob(created);
+    location.hash = roomAddress(by.kind, created.settings, created.inputs, { job: created.id }) ?? "";
   }
 
   useEffect(() => look(null), [job?.id]);
@@ -204,6 +229,21 @@ function TechniqueRoom({ room, kinds, technique, query }) {
         };
   const before = side(shownBefore, shownBefore?.title || "The picture");
   const shape = after || before;
+  const wall =
+    walled &&
+    !job &&
+    main &&
+    html`
+      <${Wall}
+        key=${main.id}
+        photograph=${main.id}
+        quick=${walled}
+        full=${kinds[0]}
+        used=${inputs[styleRole] ?? []}
+        choose=${(/** @type {string} */ id) => setRole(first)([id])}
+        paint=${paint}
+      />
+    `;
   const workspace = drawing
     ? html`
       <${Mask}
@@ -216,9 +256,10 @@ function TechniqueRoom({ room, kinds, technique, query }) {
     `
     : html`
         <div class="well">
+          ${wall}
           <${Frame}
             key=${shape && shape.width / shape.height}
-            before=${before}
+            before=${wall ? null : before}
             after=${after}
             compare=${compare}
             loupe=${loupe}
@@ -267,6 +308,7 @@ function TechniqueRoom({ room, kinds, technique, query }) {
             loupe,
             setLoupe,
             main,
+            walled: !!walled,
           }}
           canCompare=${!!(before && after)}
         />
@@ -314,7 +356,6 @@ function TechniqueRoom({ room, kinds, technique, query }) {
                       required=${required}
                       extra=${
                         role === grey?.role &&
-                        main &&
                         html`
                           <${Brushes}
                             count=${owners ? Math.max(1, owners.length) : inputs[role].length + 1}
@@ -322,6 +363,7 @@ function TechniqueRoom({ room, kinds, technique, query }) {
                             several=${!!owners}
                             masking=${masking}
                             draw=${setMasking}
+                            disabled=${!main}
                           />
                         `
                       }
@@ -562,14 +604,15 @@ function Presets({ technique, preset }) {
 
 /** A brush for each mask: one for each picture of a style, or one more than there are masks.
     @param {{ count: number, masks: string[], several: boolean, masking: number | null, draw: (place: number |
-        null) => void }} props */
-function Brushes({ count, masks, several, masking, draw }) {
+        null) => void, disabled: boolean }} props */
+function Brushes({ count, masks, several, masking, draw, disabled }) {
   return [...Array(count).keys()].map(
     (place) => html`
       <button
         type="button"
         key=${place}
         class="brush"
+        disabled=${disabled}
         aria-pressed=${masking === place}
         onClick=${() => draw(masking === place ? null : place)}
       >
@@ -630,8 +673,8 @@ export function Facts({ facts }) {
 
 /** @param {{ job: Job | null, result: Picture | null, before: Picture | null, main:
         Picture | null, compare: boolean, setCompare: (on: boolean) => void, canCompare: boolean,
-        loupe: boolean, setLoupe: (on: boolean) => void }} props */
-function Caption({ job, result, before, main, compare, setCompare, canCompare, loupe, setLoupe }) {
+        loupe: boolean, setLoupe: (on: boolean) => void, walled: boolean }} props */
+function Caption({ job, result, before, main, compare, setCompare, canCompare, loupe, setLoupe, walled }) {
   const facts = job
     ? progress(job)
     : before
@@ -648,7 +691,7 @@ function Caption({ job, result, before, main, compare, setCompare, canCompare, l
           disabled=${!ended || !main}
           onClick=${() => setQuery({ job: null })}
         >
-          Show the original
+          ${walled ? "Show the wall" : "Show the original"}
         </button>
         <button
           type="button"
@@ -666,7 +709,7 @@ function Caption({ job, result, before, main, compare, setCompare, canCompare, l
           type="button"
           class="button small"
           aria-pressed=${loupe}
-          disabled=${!before && !result}
+          disabled=${(!before && !result) || (walled && !job)}
           onClick=${() => {
             setLoupe(!loupe);
             setCompare(false);

@@ -2,48 +2,26 @@
 
 import { contextOf } from "lanterna/canvas.js";
 import { classify, file, get, post, thumbnail } from "../api.js";
+import { classes, setClasses as set } from "../classes.js";
 import { uploadAll, useRoomDrop, useZone } from "../drop.js";
 import { TextInput } from "../form.js";
-import { html, signal, time, useEffect, useRef, useState } from "../html.js";
+import { html, time, useEffect, useRef, useState } from "../html.js";
 import { FirstTime } from "../shelf.js";
 import { attempt, setQuery, networks, notify, updateJob, techniqueOf, route } from "../store.js";
-import { Facts, Go, useJob } from "./make.js";
-/** @import { Ref, Signal, State } from "preact" */
+import { Go, useJob } from "./make.js";
+/** @import { Ref, State } from "preact" */
 /** @import { Answer, Job } from "../api.js" */
+/** @import { PictureClass } from "../classes.js" */
 
-/** @typedef {{ name: string, ids: string[] }} PictureClass - a class: its name, and its pictures
+/** @typedef {ReturnType<typeof useCamera>} Camera */
 
-    @typedef {ReturnType<typeof useCamera>} Camera */
-
-const STORAGE_KEY = "lanterna-classes"; // too many pictures for a URL: stored in the browser
 const MIN_PICTURES = 4;
 const RECOMMENDED = 20;
 const SHOT_INTERVAL = 250; // milliseconds between two pictures while the button is held
+const MAX_ANSWERS = 20;
+const MAX_IN_ORDER = 8; // bars that are in view together
 const CLASSIFY_INTERVAL = 400; // milliseconds between two answers
 
-/** @returns {PictureClass[]} */
-const loadClasses = () => {
-  try {
-    const stored = JSON.parse(localStorage.getItem(STORAGE_KEY) ?? "null");
-    if (
-      Array.isArray(stored) &&
-      stored.every(({ name, ids }) => typeof name === "string" && Array.isArray(ids))
-    )
-      return stored;
-  } catch {
-    /* unreadable: start with empty classes */
-  }
-  return [
-    { name: "", ids: [] },
-    { name: "", ids: [] },
-  ];
-};
-const classes = signal(loadClasses());
-/** @param {PictureClass[]} next */
-const set = (next) => {
-  classes.value = next;
-  localStorage.setItem(STORAGE_KEY, JSON.stringify(next));
-};
 /** @param {number} place
     @param {Partial<PictureClass>} fields */
 const change = (place, fields) =>
@@ -51,6 +29,11 @@ const change = (place, fields) =>
 /** @param {number} place
     @param {string[]} ids */
 const add = (place, ids) => change(place, { ids: [...classes.value[place].ids, ...ids] });
+
+/** Put a few answers in the order of their classes, so that no bar moves; many stay the most probable first.
+    @param {Answer[]} answers */
+const inOrder = (answers) =>
+  answers.length > MAX_IN_ORDER ? answers : answers.toSorted((one, other) => one.class - other.class);
 
 /** @param {number} place */
 const labelOf = (place) => classes.value[place].name.trim() || `class ${place + 1}`;
@@ -132,8 +115,9 @@ export default function Teach() {
   }
   return html`
     <div class="room make teach">
-      <section class="workspace" aria-label="Classes">
-        <ul class="classes-taught">
+      <section class="workspace" aria-label="Collect">
+        <h2>Collect</h2>
+        <ul class="classes-taught" aria-label="Classes">
           ${classes.value.map(
             (each, place) => html`
               <${Class} key=${place} place=${place} ...${each} camera=${camera} />
@@ -149,11 +133,7 @@ export default function Teach() {
             </button>
           </li>
         </ul>
-        <div class="caption">
-          <${Facts} facts=${facts(job)} />
-        </div>
       </section>
-      <${Try} key=${job?.id} job=${job?.state === "done" ? job : null} camera=${camera} />
       <aside class="panel" aria-label="Settings">
         <div class="scroll">
           <h1>Teach</h1>
@@ -161,7 +141,6 @@ export default function Teach() {
             Show a network pictures of two or more things, from files or the camera. ${RECOMMENDED} of each
             work well; varied backgrounds make it more reliable.
           </p>
-          <${Live} camera=${camera} job=${job} />
           <div class="field named">
             <div class="head">
               <label for="set-name">Name</label>
@@ -190,6 +169,9 @@ export default function Teach() {
             Fine-tune (takes minutes)
           </label>
           <${FirstTime} names=${["efficientnet-lite0"]} />
+          <p class="facts" role="status">
+            ${facts(job).map((each) => html`<span key=${each}>${each}</span>`)}
+          </p>
         </div>
         <${Go} job=${running ? job : null}>
           <button type="button" class="button primary" disabled=${!!missing} onClick=${start}>
@@ -197,6 +179,7 @@ export default function Teach() {
           </button>
         <//>
       </aside>
+      <${Try} key=${job?.id} job=${job?.state === "done" ? job : null} camera=${camera} />
     </div>
   `;
 }
@@ -332,8 +315,7 @@ function HoldButton({ label, takePicture }) {
 
 // The camera: off until it is switched on, and off again when the room is left.
 function useCamera() {
-  /** @type {Ref<HTMLVideoElement>} */
-  const video = useRef();
+  const video = useRef(/** @type {HTMLVideoElement | null} */ (null));
   const stream = useRef(/** @type {MediaStream | null} */ (null));
   const [on, setOn] = useState(false);
   const [problem, setProblem] = useState("");
@@ -343,9 +325,11 @@ function useCamera() {
     setOn(false);
   };
   useEffect(() => stop, []);
-  useEffect(() => {
-    if (on && video.current) video.current.srcObject = stream.current;
-  }, [on]);
+  /** @param {HTMLVideoElement | null} element */
+  function show(element) {
+    video.current = element;
+    if (element && element.srcObject !== stream.current) element.srcObject = stream.current;
+  }
   async function start() {
     try {
       stream.current = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 } } });
@@ -356,11 +340,11 @@ function useCamera() {
     }
   }
   function capture() {
-    const { videoWidth, videoHeight } = video.current ?? {};
-    if (!videoWidth) return Promise.resolve(null);
+    const { current } = video;
+    if (!current?.videoWidth) return Promise.resolve(null);
     const canvas = document.createElement("canvas");
-    [canvas.width, canvas.height] = [videoWidth, videoHeight];
-    contextOf(canvas).drawImage(video.current, 0, 0);
+    [canvas.width, canvas.height] = [current.videoWidth, current.videoHeight];
+    contextOf(canvas).drawImage(current, 0, 0);
     return new Promise((resolve) =>
       canvas.toBlob(
         (blob) => resolve(blob && new File([blob], "camera.jpg", { type: "image/jpeg" })),
@@ -369,32 +353,7 @@ function useCamera() {
       ),
     );
   }
-  return { video, on, problem, start, stop, capture };
-}
-
-/** @param {{ camera: Camera }} props */
-function Live({ camera }) {
-  return html`
-    <div class="camera">
-      ${
-        camera.on &&
-        html`
-          <video ref=${camera.video} autoplay muted playsinline aria-label="Camera picture"></video>
-        `
-      }
-      ${
-        camera.problem &&
-        html`
-          <p class="hint" role="status">
-            ${camera.problem}
-          </p>
-        `
-      }
-      <button type="button" class="button" onClick=${camera.on ? camera.stop : camera.start}>
-        ${camera.on ? "Close the camera" : "Open the camera"}
-      </button>
-    </div>
-  `;
+  return { show, on, problem, start, stop, capture };
 }
 
 // The taught network: its mistakes, and its answers for another picture or the camera.
@@ -409,13 +368,13 @@ function Try({ job, camera }) {
   const ask = async (/** @type {string[]} */ [id]) => {
     if (!id || !job) return;
     setTried(id);
-    setAnswers(null);
+    camera.stop();
     zone.current.scrollIntoView({ block: "nearest" });
     const blob = await (await fetch(file(id))).blob();
-    const found = await attempt(() => classify(blob, name));
-    if (found) setAnswers(found.answers);
+    const found = await attempt(() => classify(blob, name, MAX_ANSWERS));
+    if (found) setAnswers(inOrder(found.answers));
   };
-  const zone = useZone(ask);
+  const zone = useZone(ask, false, !!network);
   useEffect(() => {
     // classify continuously while the camera is open
     if (!camera.on || !network) return undefined;
@@ -424,8 +383,8 @@ function Try({ job, camera }) {
       while (!unmounted) {
         const blob = await camera.capture();
         if (blob && !unmounted)
-          await classify(blob, name).then(
-            (found) => unmounted || setAnswers(found.answers),
+          await classify(blob, name, MAX_ANSWERS).then(
+            (found) => unmounted || setAnswers(inOrder(found.answers)),
             () => {},
           );
         await new Promise((resolve) => setTimeout(resolve, CLASSIFY_INTERVAL));
@@ -441,23 +400,53 @@ function Try({ job, camera }) {
         networks.value = await get("/api/networks");
       });
   }, [job?.id]);
+  const labels = [...new Set(/** @type {string[]} */ (job?.settings.labels ?? []))];
+  const shown = answers ?? labels.map((label, number) => ({ class: number, name: label, chance: 0 }));
+  const best = answers?.reduce((one, other) => (one.chance >= other.chance ? one : other));
   return html`
-    <section class="taught" ref=${zone} aria-label=${job ? `Answers of ${name}` : "Answers"}>
-      <h2>${name || "Try it"}</h2>
+    <section
+      class="taught"
+      ref=${zone}
+      aria-label=${job ? `Answers of ${name}` : "Answers"}
+      data-live=${camera.on}
+    >
+      <h2>Try</h2>
       <div class="tried">
         ${
-          tried
-            ? html`<img src=${file(tried)} alt="The picture that was tried" />`
-            : html`
-              <p class="hint">
-                ${job ? "Drop, paste or choose a picture." : "Teach it first: its answers appear here."}
-              </p>
+          camera.on
+            ? html`
+              <video ref=${camera.show} autoplay muted playsinline aria-label="Camera picture"></video>
             `
+            : tried
+              ? html`<img src=${file(tried)} alt="The picture that was tried" />`
+              : html`
+                <p class="hint">
+                  ${job ? "Drop, paste or choose a picture." : "Teach it first: its answers appear here."}
+                </p>
+              `
         }
       </div>
-      <button type="button" class="button" disabled=${!network} onClick=${() => input.current.click()}>
-        Try a picture …
-      </button>
+      <div class="tools">
+        <button
+          type="button"
+          class="button small"
+          disabled=${!network}
+          onClick=${() => input.current.click()}
+        >
+          Try a picture …
+        </button>
+        <button type="button" class="button small" onClick=${camera.on ? camera.stop : camera.start}>
+          ${camera.on ? "Close the camera" : "Open the camera"}
+        </button>
+      </div>
+      ${
+        camera.problem &&
+        html`
+          <p class="hint" role="status">
+            ${camera.problem}
+          </p>
+        `
+      }
       <input
         ref=${input}
         type="file"
@@ -473,17 +462,17 @@ function Try({ job, camera }) {
       />
       <div role="status" aria-label="Predicted classes">
         <ol class="answers">
-          ${(answers ?? []).map(
+          ${shown.map(
             (each) => html`
-              <li key=${each.class}>
+              <li key=${each.class} data-best=${each === best}>
                 <span>${each.name}</span>
+                <output>${answers ? `${(100 * each.chance).toFixed(0)} %` : ""}</output>
                 <meter
                   min="0"
                   max="1"
                   value=${each.chance}
                   aria-label=${`Probability of ${each.name}`}
                 ></meter>
-                <output>${(100 * each.chance).toFixed(0)} %</output>
               </li>
             `,
           )}

@@ -1,0 +1,149 @@
+"""The style wall: thumbnails of one's own photograph in every style, painted in the background."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from browsing import SHIFTS, drop, go, settings_in, violations, wait_until_settled
+from lanterna import open_picture
+from lanterna.techniques.style.instant import Instant, instant
+from served import Server
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Page
+
+
+def styled(studio: Server, picture: str, query: str) -> np.ndarray:
+    status, content, headers = studio.request("GET", f"/api/pictures/{picture}/styled?{query}")
+    assert (status, headers["content-type"]) == (200, "image/jpeg")
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB").resize((12, 8)), dtype=float)
+
+
+def test_a_thumbnail_looks_like_the_job(studio: Server, real_shelf: Path) -> None:
+    cat = studio("POST", "/api/examples/chelsea.png")["id"]
+    coffee = studio("POST", "/api/examples/coffee.png")["id"]
+    found = {query: styled(studio, cat, query) for query in ("built_in=3", "built_in=14", f"style={coffee}")}
+    photograph = open_picture(real_shelf / "photographs/chelsea.png", longest=384)
+    painting = open_picture(real_shelf / "photographs/coffee.png", longest=384)
+    expected = {
+        "built_in=3": (Instant(built_in=(3,)), ()),
+        "built_in=14": (Instant(built_in=(14,)), ()),
+        f"style={coffee}": (Instant(), (painting,)),
+    }
+    for query, (settings, styles) in expected.items():
+        *_, last = instant(photograph, settings, styles=styles, device="cpu")
+        painted = Image.fromarray((last.picture.permute(1, 2, 0) * 255).byte().numpy()).resize((12, 8))
+        distance = {each: np.abs(picture - np.asarray(painted)).mean() for each, picture in found.items()}
+        assert min(distance, key=distance.get) == query
+    assert (styled(studio, cat, "built_in=3") == found["built_in=3"]).all()
+    painters = [pid for pid in studio.workers() if niceness(pid) == 19]
+    assert len(painters) == 1
+
+
+def niceness(pid: int) -> int:
+    from os import PRIO_PROCESS, getpriority
+
+    return getpriority(PRIO_PROCESS, pid)
+
+
+def test_unknown_styles_are_refused_in_one_line(studio: Server) -> None:
+    path = f"/api/pictures/{studio('POST', '/api/examples/chelsea.png')['id']}/styled"
+    code, words = studio.error("GET", f"{path}?built_in=26")
+    assert (code, "built_in" in words) == (422, True)
+    assert studio.error("GET", f"{path}?built_in=-1")[0] == 422
+    assert studio.error("GET", f"{path}?style={'0' * 32}")[0] == 404
+    assert studio.error("GET", f"{path}?style=../../x")[0] == 404
+
+
+def test_a_click_paints_in_a_built_in_style(page: Page, studio: Server):
+    page.add_init_script(SHIFTS)
+    go(page, "#/style?kind=instant&size=96&brush=3")
+    styles = page.get_by_role("button", name=re.compile("^Paint in built-in style"))
+    expect(styles).to_have_count(26)
+    expect(page.locator(".styled[data-state=loaded]").nth(2)).to_be_attached()
+    assert page.evaluate("shifts") < 0.02
+    wait_until_settled(page)
+    assert violations(page) == []
+    style = page.get_by_role("button", name="Paint in built-in style 19")
+    style.focus()
+    style.press("Enter")
+    expect(page.locator(".facts")).to_contain_text("done")
+    job = studio("GET", f"/api/jobs/{settings_in(page)['job']}")
+    assert (job["kind"], job["settings"]["built_in"], job["settings"]["brush"]) == ("instant", [19], 3)
+    assert studio("GET", f"/api/pictures/{job['picture']}")["recipe"]["settings"]["built_in"] == [19]
+    page.get_by_role("button", name="Show the wall").click()
+    expect(style).to_be_visible()
+
+
+def test_a_painting_of_ones_own_is_one_drop_away(page: Page, studio: Server):
+    go(page, "#/style?network=efficientnet-lite0&size=64&steps=1")
+    expect(page.locator(".style-cell").first).to_be_visible()
+    assert drop(page, ".choose-cell >> nth=1", 1)
+    own = page.get_by_role("button", name="Paint in the style of Cat 0")
+    expect(own.locator(".styled[data-state=loaded]")).to_be_attached()
+    page.reload()
+    page.get_by_role("button", name="Remove Cat 0.png from the wall").click()
+    expect(own).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    own.click()
+    expect(page.locator(".facts")).to_contain_text("done")
+    job = studio("GET", f"/api/jobs/{settings_in(page)['job']}")
+    assert (job["kind"], job["settings"]["size"]) == ("style", 64)
+    painting = next(each["picture"] for each in job["inputs"] if each["role"] == "style")
+    assert studio("GET", f"/api/pictures/{painting}")["title"] == "Cat 0.png"
+
+
+def test_the_wall_stops_when_one_leaves_the_room(page: Page, studio: Server, tmp_path: Path):
+    image = tmp_path / "grey.png"
+    Image.new("RGB", (90, 60), (120, 100, 80)).save(image)
+    picture = studio.send(image)["id"]
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/styled" in request.url else None)
+    go(page, f"#/style?in.picture={picture}")
+    expect(page.locator(".styled[data-state=loaded]").nth(1)).to_be_attached()
+    page.evaluate("location.hash = '#/gallery'")
+    expect(page.get_by_role("heading", name="Gallery")).to_be_visible()
+    wait_until_settled(page)
+    before = len(asked)
+    assert before < 26
+    styled(studio, picture, "built_in=25")  # after whatever was still being painted
+    assert len(asked) == before
+    go(page, f"#/style?in.picture={picture}")  # what has been painted comes from the cache
+    expect(page.locator(".styled[data-state=loaded]").nth(before - 1)).to_be_attached()
+    # On a phone the wall is no wider than the window, and the settings follow within a screen.
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert page.locator("h1").bounding_box()["y"] < 844
+
+
+@pytest.mark.slow
+def test_the_wall_waits_for_weights_that_are_missing(real_shelf: Path, tmp_path: Path, browser: Browser):
+    (tmp_path / "shelf").mkdir()
+    (tmp_path / "shelf" / "photographs").symlink_to(real_shelf / "photographs", target_is_directory=True)
+    studio = Server(tmp_path)
+    context = browser.new_context(base_url=studio.address)
+    page = context.new_page()
+    try:
+        go(page, "#/style?kind=instant")
+        expect(page.get_by_role("group", name="Required downloads")).to_contain_text(
+            re.compile(r"instant-style.*MB")
+        )
+        expect(page.locator(".style-cell .faint").nth(25)).to_be_visible()
+        expect(page.locator(".styled")).to_have_count(0)
+        cat = studio("POST", "/api/examples/chelsea.png")["id"]
+        code, words = studio.error("GET", f"/api/pictures/{cat}/styled?built_in=3")
+        assert (code, words) == (
+            404, "instant-style has not been fetched yet: lanterna shelf fetch instant-style",
+        )  # fmt: skip
+    finally:
+        context.close()
+        studio.close()
