@@ -3,13 +3,14 @@
 A hidden unit adds up values from different parts of the picture: every pixel times that unit's weight for it,
 plus a bias. So a unit's weights are a picture too, shown before and after training. The price of fewer pixels
 and of no colour is measured on test digits: white on black, or in a random pen colour on paper of a random
-colour, seen in colour and in grey.
+colour, seen in colour and in grey, and by how much darker the pen is than its paper.
 """
 
 from __future__ import annotations
 
 import math
-from itertools import product
+import statistics
+from itertools import pairwise, product
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import torch
@@ -35,6 +36,8 @@ _VIEWS: tuple[View, ...] = ("white on black", "in colour", "in grey")
 _GREY = (0.299, 0.587, 0.114)  # luma of red, green and blue (ITU-R BT.601)
 _MIN_CONTRAST = 0.5  # distance of pen and paper in red, green and blue
 _MAX_TINT = 0.4  # how dark the red, green or blue of paper may be
+_CONTRASTS = (-0.3, -0.1, 0.0, 0.1, 0.2, 0.4, 1.0)  # how much darker a pen is than its paper
+_BARELY_LIGHTER = (-0.1, 0.0)
 _BATCH, _RATE = 100, 0.005
 _SMALL_LOSS = 0.02  # of accuracy: what fewer pixels may cost and still be worth it
 _UNITS_SHOWN = 36
@@ -56,6 +59,7 @@ class DigitNetwork(Settings):
     digits: int = Field(default=10_000, ge=500, le=50_000, description="Digits to learn from.")
     epochs: int = Field(default=5, ge=1, le=30, description="Passes over these digits.")
     digit: int = Field(default=4, ge=0, le=9999, description="The test digit whose sums are shown.")
+    runs: int = Field(default=4, ge=1, le=9, description="Networks of each kind, with different seeds.")
 
     @field_validator("sides")
     @classmethod
@@ -66,12 +70,20 @@ class DigitNetwork(Settings):
 
 
 class Trained(NamedTuple):
-    """A trained network, its first layer, that layer's weights `before` training, and its test accuracy."""
+    """A trained network, its first layer, that layer's weights `before` training, and its test results.
+
+    `correct` tells of each test digit whether it was read correctly, `(10000,)`.
+    """
 
     first: nn.Linear
     network: nn.Sequential
     before: Tensor
-    accuracy: float
+    correct: Tensor
+
+    @property
+    def accuracy(self) -> float:
+        """The share of test digits that were read correctly."""
+        return self.correct.float().mean().item()
 
 
 def preprocess(digits: Digits, view: View, side: int, seed: int) -> Tensor:
@@ -90,20 +102,26 @@ def coloured(images: Tensor, seed: int) -> Tensor:
     Each digit has its own pen and paper, whose colours differ by `_MIN_CONTRAST` or more. They are negatives
     because the networks expect light ink on dark paper.
     """
-    generator = torch.Generator().manual_seed(seed)
-    paper = 1 - _MAX_TINT * torch.rand(len(images), 3, generator=generator)
-    pen = torch.rand(len(images), 3, generator=generator)
-    while len(close := ((pen - paper).norm(dim=1) < _MIN_CONTRAST).nonzero().flatten()):
-        pen[close] = torch.rand(len(close), 3, generator=generator)
+    paper, pen = inks(len(images), seed)
     return 1 - torch.lerp(paper[..., None, None], pen[..., None, None], images)
 
 
-def trained(settings: DigitNetwork, view: View, side: int) -> Trained:
+def inks(count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Draw the colours of papers and pens, `(count, 3)` each in [0, 1]."""
+    generator = torch.Generator().manual_seed(seed)
+    paper = 1 - _MAX_TINT * torch.rand(count, 3, generator=generator)
+    pen = torch.rand(count, 3, generator=generator)
+    while len(close := ((pen - paper).norm(dim=1) < _MIN_CONTRAST).nonzero().flatten()):
+        pen[close] = torch.rand(len(close), 3, generator=generator)
+    return paper, pen
+
+
+def trained(settings: DigitNetwork, view: View, side: int, seed: int) -> Trained:
     """Train the lecture's network, with one fully connected hidden layer and ten outputs."""
     digits = mnist("train")
     digits = Digits(digits.images[: settings.digits], digits.labels[: settings.digits])
-    images = preprocess(digits, view, side, settings.seed).flatten(1)
-    torch.manual_seed(settings.seed)
+    images = preprocess(digits, view, side, seed).flatten(1)
+    torch.manual_seed(seed)
     first = nn.Linear(images.shape[1], settings.units)
     network = nn.Sequential(first, nn.ReLU(), nn.Linear(settings.units, 10))
     before = first.weight.detach().clone()
@@ -116,8 +134,13 @@ def trained(settings: DigitNetwork, view: View, side: int) -> Trained:
     descend(network.parameters(), loss_fn, -(-len(order) // _BATCH), _RATE)
     test = mnist("test")
     with torch.no_grad():
-        answers = network(preprocess(test, view, side, settings.seed + 1).flatten(1)).argmax(1)
-    return Trained(first, network, before, (answers == test.labels).float().mean().item())
+        answers = network(preprocess(test, view, side, _test_seed(seed)).flatten(1)).argmax(1)
+    return Trained(first, network, before, answers == test.labels)
+
+
+def _test_seed(seed: int) -> int:
+    """Return the seed of the test digits' colours: other than those of the training digits."""
+    return seed + 1000
 
 
 def weighted_sums(first: nn.Linear, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -129,13 +152,21 @@ def weighted_sums(first: nn.Linear, pixels: Tensor) -> tuple[Tensor, Tensor]:
 @one_thread()
 def experiment(settings: DigitNetwork) -> Outcome:
     """Measure accuracy against pixels, in colour and in grey; show the units of the largest network."""
+    seeds = range(settings.seed, settings.seed + settings.runs)
     networks = {
-        (view, side): trained(settings, view, side)
-        for view, side in track([*product(_VIEWS, settings.sides)], "training networks")
+        (view, side, seed): trained(settings, view, side, seed)
+        for view, side, seed in track([*product(_VIEWS, settings.sides, seeds)], "training networks")
     }
-    accuracies = {view: [networks[view, side].accuracy for side in settings.sides] for view in _VIEWS}
+    accuracies = {
+        (view, side): [networks[view, side, seed].accuracy for seed in seeds]
+        for view, side in product(_VIEWS, settings.sides)
+    }
     largest = settings.sides[0]
-    first, network, before, _ = networks["white on black", largest]
+    first, network, before, _ = networks["white on black", largest, settings.seed]
+    by_contrast = {
+        view: _by_contrast([(networks[view, largest, seed].correct, seed) for seed in seeds])
+        for view in _VIEWS[1:]
+    }
 
     test = mnist("test")
     chosen = Digits(
@@ -147,7 +178,18 @@ def experiment(settings: DigitNetwork) -> Outcome:
         gap = (sums - first(pixels)).abs().max().item()
         answer = int(network(pixels).argmax())
 
-    lines = [Line(view, settings.sides, values) for view, values in accuracies.items()]
+    lines = [
+        Line(view, settings.sides, [statistics.median(accuracies[view, side]) for side in settings.sides])
+        for view in _VIEWS
+    ]
+    contrast = [
+        Line(
+            view,
+            [(low + high) / 2 for low, high in shares],
+            [statistics.median(values) for values in shares.values()],
+        )
+        for view, shares in by_contrast.items()
+    ]
     weights = [
         Picture(
             f"Weights of {min(_UNITS_SHOWN, settings.units)} units {when}",
@@ -162,17 +204,25 @@ def experiment(settings: DigitNetwork) -> Outcome:
     ]  # fmt: skip
     charts: list[Chart | Picture] = [
         Chart("All 10,000 test digits", "pixels along a side", "read correctly", lines, whole_across=True),
+        Chart(
+            "Pens and papers",
+            "how much darker the pen is than its paper (1: black on white)",
+            "read correctly",
+            contrast,
+        ),
         _sums_picture(settings, pixels, terms, sums, first),
         *weights,
     ]
-    verdict, words, smallest = _conclusion(settings, accuracies)
+    verdict, words, smallest = _conclusion(settings, accuracies, by_contrast)
     words += (
         f" Test digit {settings.digit}, a {int(chosen.labels)}, is read as {answer}. Every hidden unit adds "
         f"up its {len(pixels)} pixels times weights, and a bias"
         f"{f' (the sums agree with torch to within {gap:.0e})' if gap else ''}."
     )
     trained_weights = first.weight.detach()
-    numbers = {f"{view}, {side}": networks[view, side].accuracy for view, side in networks} | {
+    barely = {view: statistics.median(shares[_BARELY_LIGHTER]) for view, shares in by_contrast.items()}
+    numbers = {f"{view}, {side}": statistics.median(group) for (view, side), group in accuracies.items()} | {
+        **{f"{view}, pen barely lighter": share for view, share in barely.items()},
         "gap of the sums": gap, "weights, most pixels": float(largest**2 * settings.units),
         "weights, fewest worthwhile pixels": float(smallest**2 * settings.units),
         "fewest worthwhile pixels a side": float(smallest),
@@ -181,15 +231,37 @@ def experiment(settings: DigitNetwork) -> Outcome:
     }  # fmt: skip
     if gap > 1e-3:
         verdict = "does not hold"
-    return Outcome(Finding(verdict, words, numbers, (settings.seed,)), charts)
+    return Outcome(Finding(verdict, words, numbers, tuple(seeds)), charts)
 
 
-def _conclusion(settings: DigitNetwork, accuracies: dict[View, list[float]]) -> tuple[Verdict, str, int]:
+def _by_contrast(results: list[tuple[Tensor, int]]) -> dict[tuple[float, float], list[float]]:
+    """Return the share of digits read correctly, for each range of how much darker a pen is than its paper.
+
+    `results` are which test digits were read correctly, and the seed of the network; the shares are in order.
+    """
+    shares: dict[tuple[float, float], list[float]] = {each: [] for each in pairwise(_CONTRASTS)}
+    for correct, seed in results:
+        paper, pen = inks(len(correct), _test_seed(seed))
+        darker = (paper - pen) @ torch.tensor(_GREY)
+        for low, high in shares:
+            shares[low, high].append(correct[(darker >= low) & (darker < high)].float().mean().item())
+    return shares
+
+
+def _conclusion(
+    settings: DigitNetwork,
+    accuracies: dict[tuple[View, int], list[float]],
+    by_contrast: dict[View, dict[tuple[float, float], list[float]]],
+) -> tuple[Verdict, str, int]:
     """Return the verdict, its reasons and the fewest pixels a side that cost little accuracy."""
-    plain, colour, grey = (accuracies[view] for view in _VIEWS)
     sides = settings.sides
+    medians = {key: statistics.median(values) for key, values in accuracies.items()}
+    plain = [medians["white on black", side] for side in sides]
     smallest = [side for side, share in zip(sides, plain, strict=True) if plain[0] - share <= _SMALL_LOSS][-1]
-    words = f"With {sides[0]} × {sides[0]} pixels the network reads {percent(plain[0], 1)} of digits. "
+    words = (
+        f"With {sides[0]} × {sides[0]} pixels the network reads "
+        f"{_ranged(accuracies['white on black', sides[0]])} of digits. "
+    )
     if smallest != sides[0]:
         lost = 100 * max(plain[0] - plain[sides.index(smallest)], 0)
         words += (
@@ -200,22 +272,40 @@ def _conclusion(settings: DigitNetwork, accuracies: dict[View, list[float]]) -> 
         words += f"Fewer pixels lose more than {100 * _SMALL_LOSS:.0f} percentage points. "
     if sides[-1] != smallest:
         words += f"With only {sides[-1]} × {sides[-1]} pixels it reads {percent(plain[-1], 1)}. "
-    cost = colour[0] - grey[0]
+    colour, grey = (accuracies[view, sides[0]] for view in _VIEWS[1:])
+    barely = {view: shares[_BARELY_LIGHTER] for view, shares in by_contrast.items()}
     words += (
-        f"With random pen and paper colours it reads {percent(colour[0], 1)} in colour and "
-        f"{percent(grey[0], 1)} in grey. Grey needs a third of the weights"
+        f"With random pen and paper colours it reads {_ranged(colour)} in colour and {_ranged(grey)} in "
+        "grey, which needs a third of the weights. "
     )
+    cost = statistics.median(colour) - statistics.median(grey)
+    hidden = statistics.median(barely["in colour"]) - statistics.median(barely["in grey"])
     if cost > _SMALL_LOSS:
-        words += ", but loses the digits whose pen is as light as their paper."
+        words += "So grey costs accuracy"
     elif cost < -_SMALL_LOSS:
-        words += " and is easier to learn."
+        words += "So grey is easier to learn"
     else:
-        words += " and costs next to nothing."
+        words += "So over all digits grey costs next to nothing"
+    if hidden > _SMALL_LOSS:
+        words += ", above all" if cost > _SMALL_LOSS else ", except"
+        words += (
+            " where the pen is barely lighter than its paper: there it reads "
+            f"{_ranged(barely['in grey'])} in grey and {_ranged(barely['in colour'])} in colour"
+        )
+    words += "."
     worth_it = smallest != sides[0]
-    verdict: Verdict = (
-        "holds" if worth_it and cost <= _SMALL_LOSS else "holds only when" if worth_it else "does not hold"
+    free = cost <= _SMALL_LOSS and hidden <= _SMALL_LOSS
+    return (
+        "holds" if worth_it and free else "holds only when" if worth_it else "does not hold",
+        words,
+        smallest,
     )
-    return verdict, words, smallest
+
+
+def _ranged(shares: list[float]) -> str:
+    """Return the median of shares in percent, and their range."""
+    median, low, high = (100 * each for each in (statistics.median(shares), min(shares), max(shares)))
+    return f"{median:.1f} % ({low:.1f} to {high:.1f})" if high - low > 0.05 else f"{median:.1f} %"
 
 
 def _sums_picture(
