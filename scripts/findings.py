@@ -85,7 +85,7 @@ def measure(lesson: Lesson) -> None:
     """Run a lesson's experiment and write its file."""
     start = time.process_time()
     outcome = lesson.experiment(lesson.settings())
-    seconds = round(time.process_time() - start)
+    seconds = max(1, round(time.process_time() - start))
     document = {"fingerprint": fingerprint(lesson), "seconds": seconds, **outcome_as_json(outcome, as_url)}
     FOLDER.mkdir(exist_ok=True)
     with atomic_write(FOLDER / f"{lesson.name}.json") as path:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lanterna.lessons.documents import outcome_from_json
+from lanterna.lessons.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,15 +30,24 @@ _WITHOUT_RESULTS = {"lanterna.lessons.lesson", "lanterna.lessons.lecture", "lant
 
 @dataclass(frozen=True)
 class Measured:
-    """An outcome with default settings, and how many seconds of one processor core it took.
+    """An outcome with default settings as JSON, with the seconds of one processor core that it took.
 
-    `document` is the same outcome as JSON. `fingerprint` is that of the lesson it was measured with.
+    `fingerprint` is that of the lesson it was measured with.
     """
 
-    outcome: Outcome
-    seconds: float
-    fingerprint: str
     document: Mapping[str, Any]
+    fingerprint: str
+
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome, its pictures decoded."""
+        return outcome_from_json(self.document)
+
+    @property
+    def took(self) -> str:
+        """The time it took, in words: `about 2 minutes`."""
+        seconds = int(self.document["seconds"])
+        return f"about {counted(max(1, seconds), 'second') if seconds < 90 else f'{seconds / 60:.0f} minutes'}"
 
 
 @cache
@@ -47,8 +57,7 @@ def measured(name: str) -> Measured | None:
     if not path.exists():
         return None
     document = json.loads(path.read_text(encoding="utf-8"))
-    fingerprint = document.pop("fingerprint")
-    return Measured(outcome_from_json(document), document["seconds"], fingerprint, document)
+    return Measured(document, document.pop("fingerprint"))
 
 
 def fingerprint(lesson: Lesson) -> str:
