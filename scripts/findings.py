@@ -58,7 +58,7 @@ def main() -> int:
     use_own_home()
     failed = 0
     for name in chosen.only:
-        found = measured(name)
+        found = measured(LESSONS[name])
         if found and found.fingerprint == fingerprint(LESSONS[name]) and not chosen.again:
             print(f"{name}: nothing has changed", flush=True)
             continue

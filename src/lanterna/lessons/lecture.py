@@ -30,9 +30,9 @@ def grierson(line: str) -> Quote:
 
 def grierson_on_broad(line: str) -> Quote:
     """Quote what the lecture says about Terence Broad's visualisation, and link to that."""
-    return Quote(line, "Mick Grierson, on Terence Broad’s visualisation of a network", DEMO)
+    return Quote(line, "Mick Grierson, on Terence Broad's visualisation of a network", DEMO)
 
 
 def mital(line: str) -> Quote:
     """Quote the lecture's homework."""
-    return Quote(line, "Parag Mital, in the lecture’s homework", HOMEWORK)
+    return Quote(line, "Parag Mital, in the lecture's homework", HOMEWORK)

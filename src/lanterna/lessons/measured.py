@@ -47,13 +47,15 @@ class Measured:
     def took(self) -> str:
         """The time it took, in words: `about 2 minutes`."""
         seconds = int(self.document["seconds"])
-        return f"about {counted(max(1, seconds), 'second') if seconds < 90 else f'{seconds / 60:.0f} minutes'}"
+        return (
+            f"about {counted(max(1, seconds), 'second') if seconds < 90 else f'{seconds / 60:.0f} minutes'}"
+        )
 
 
 @cache
-def measured(name: str) -> Measured | None:
+def measured(lesson: Lesson) -> Measured | None:
     """Return what was measured in advance for a lesson, or None."""
-    path = FOLDER / f"{name}.json"
+    path = FOLDER / f"{lesson.name}.json"
     if not path.exists():
         return None
     document = json.loads(path.read_text(encoding="utf-8"))

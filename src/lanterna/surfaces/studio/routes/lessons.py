@@ -34,7 +34,7 @@ async def measured(request: Request) -> Response:
         from lanterna.lessons import LESSONS
         from lanterna.lessons.measured import measured
 
-        found = measured(name) if name in LESSONS else None
+        found = measured(LESSONS[name]) if name in LESSONS else None
         if found is None:
             raise MissingError(f"nothing was measured in advance for {name[:40]!r}: run its experiment")
         return {**found.document, "took": found.took}
