@@ -46,10 +46,8 @@ class Measured:
     @property
     def took(self) -> str:
         """The time it took, in words: `about 2 minutes`."""
-        seconds = int(self.document["seconds"])
-        return (
-            f"about {counted(max(1, seconds), 'second') if seconds < 90 else f'{seconds / 60:.0f} minutes'}"
-        )
+        seconds = max(1, round(self.document["seconds"]))
+        return "about " + (counted(seconds, "second") if seconds < 90 else f"{seconds / 60:.0f} minutes")
 
 
 @cache
