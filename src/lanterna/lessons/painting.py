@@ -189,9 +189,9 @@ LESSON = Lesson(
         a colour over a plane.
 
         At first it paints fog, because a small network prefers to change its answer gently from spot
-        to spot. The remedy is a better way to say where you are: instead of two numbers, many stripe
-        patterns laid over the picture, from broad to fine, and for each how bright it is at this
-        spot. Fine stripes make fine details easy. How close the picture gets is measured in decibels
-        (dB): 3 dB more means that the squared error has halved.
+        to spot. More layers help, and so does a better way to say where you are: instead of two
+        numbers, many stripe patterns laid over the picture, from broad to fine, and for each how
+        bright it is at this spot. Fine stripes make fine details easy. How close the picture gets is
+        measured in decibels (dB): 3 dB more means that the squared error has halved.
     """,
 )  # fmt: skip
