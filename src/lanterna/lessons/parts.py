@@ -255,10 +255,11 @@ LESSON = Lesson(
 
         For a network, the conversation is one loop. Run it, measure how far the result is from the
         goal, find the direction that improves it, change something a little, and repeat. If the
-        weights change, the network learns. If the pixels change, a picture appears, and which picture
-        depends on the goal. Be sure that this is a 3: a digit nobody wrote. Let this layer respond
-        more strongly, to whatever it already sees: a dream. Have the textures of this painting, and
-        the layout of that photograph: a style. The textures are measured with Gram matrices, tables
-        that note which features occur together, but not where.
+        weights change, the network learns. If the pixels change, a picture appears, and which one
+        depends on the goal. "Be sure that this is a 3" leads to a digit that nobody wrote. "Let this
+        layer respond more strongly, to whatever it responds to already" leads to a dream. "Have the
+        textures of this painting and the layout of that photograph" leads to style transfer. The
+        textures are measured with Gram matrices, tables that note which features occur together, but
+        not where.
     """,
 )  # fmt: skip
