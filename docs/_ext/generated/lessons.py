@@ -65,7 +65,7 @@ The code: `{lesson.source}`.{needs} The studio's room Learn has the same setting
 def _explanation(lesson: Lesson) -> str:
     """Return the lecture's own line as a quotation, and the explanation."""
     quote = lesson.quote
-    quoted = [f"> {plain(quote.line)}\n>\n> [{plain(quote.author)}]({quote.url})"] if quote else []
+    quoted = [f'> "{plain(quote.line)}"\n>\n> [{plain(quote.author)}]({quote.url})'] if quote else []
     return "\n\n".join([*quoted, *map(plain, lesson.paragraphs)])
 
 

@@ -79,7 +79,7 @@ class LessonResult:
         """The lecture's own line and the explanation, folded away once the settings have been changed."""
         quote = self.lesson.quote
         quoted = quote and (
-            f"<blockquote>{escape(quote.line)}<br>"
+            f"<blockquote>“{escape(quote.line)}”<br>"
             f'<a href="{escape(quote.url)}">{escape(quote.author)}</a></blockquote>'
         )
         paragraphs = "".join(f"<p>{escape(paragraph)}</p>" for paragraph in self.lesson.paragraphs)
