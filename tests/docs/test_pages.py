@@ -24,6 +24,7 @@ from lanterna.images.digits import mnist
 from lanterna.images.film_reading import open_film
 from lanterna.images.films import SUFFIXES as FILMS
 from lanterna.images.films import save_film
+from lanterna.lessons import LESSONS
 from lanterna.networks import cache_networks
 from lanterna.networks.trained import is_trained, open_trained
 from lanterna.surfaces.cli import VERBS, distributed, main
@@ -164,6 +165,24 @@ PAGES = {
             ("train", "--fraction 0.01 --epochs 1 --hold-out 100"),
         ),
         trained=False,
+    ),
+    "lecture": Page(
+        "docs/lecture.md",
+        smaller=(
+            ("train quickstart", "--fraction 0.01 --epochs 1 --hold-out 100"),
+            ("train", "--fraction 0.01 --epochs 1 --hold-out 100 --channels 4 4 -o other"),
+            ("learn", "--set gates=2 tries=1"),
+            ("feature", "-o kernels.png"),
+            ("dream", "--size 64 --steps 1"),
+            ("style", f"{SHALLOW} --size 64 --steps 1"),
+            ("paint", "--size 48 --steps 10"),
+        ),
+        writes=(
+            ("look", "page-look.html"),
+            ("dream", "dream.png"),
+            ("style", "style.png"),
+            ("paint", "paint.png"),
+        ),
     ),
     "inside": Page(
         "docs/inside.md",
@@ -435,6 +454,18 @@ def test_the_settings_and_presets_of_paintings_that_it_names_are_there():
         output = set(re.findall(r"`--(\w+)`", part))
         assert output
         assert output <= {*kind.model_fields, "mask", "keep", "race", "resume", "preset", "loop"}
+
+
+def test_the_lecture_leads_to_every_lesson():
+    text = PAGES["lecture"].text
+    assert set(re.findall(r"\(lessons\.md#lesson-([a-z]+)\)", text)) == set(LESSONS)
+    for name, lesson in LESSONS.items():
+        assert f"[{lesson.title}](lessons.md#lesson-{name})" in text
+    links = re.findall(r"\]\(([^)#]+)", text)
+    assert all(link.startswith("https://") or (ROOT / "docs" / link).is_file() for link in links), links
+    answers = re.findall(r"^> .*(?:\n> .*)*\n\n((?:.+\n)+)", text, re.MULTILINE)
+    assert len(answers) == len(re.findall(r'^> "', text, re.MULTILINE)) > 40
+    assert all("](" in answer or "`lanterna " in answer for answer in answers), answers
 
 
 def test_the_address_is_one_of_a_home_network():

@@ -33,6 +33,7 @@ RETIRED = {
     r"\bCppn\b|\bDoing\b|\bTile\b": "RandomPicture, Run, SheetCell",
     r"class Windows": "tiles",
 }
+QUOTED = re.compile("making an output value get higher|just tell you")  # by the lecture
 PLACES = ("src/lanterna/**/*.py", "src/lanterna/**/*.js", "src/lanterna/**/*.html", "docs/*.md", "README.md")
 
 
@@ -44,6 +45,6 @@ def test_a_retired_word_does_not_come_back(retired, now):
         for file in ROOT.glob(place)
         if "vendor" not in file.parts and file.name != "renamed.py"
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
-        if re.search(retired, line) and not re.search(r"\b(np|torch)\.eye\(", line)
+        if re.search(retired, QUOTED.sub("", line)) and not re.search(r"\b(np|torch)\.eye\(", line)
     ]
     assert not found, f"say {now}: {found}"

@@ -19,6 +19,7 @@ from lanterna.errors import UsageError
 from lanterna.lessons import LESSONS, descent
 from lanterna.lessons.circuits import random_circuit
 from lanterna.lessons.exercises import EXERCISES
+from lanterna.lessons.measured import measured
 from lanterna.lessons.scalars import circuit
 from lanterna.surfaces.studio.interactive import time_limit
 
@@ -72,7 +73,7 @@ def test_lessons_are_listed_in_order_and_linked(page: Page):
     links.first.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1, name=first.question)).to_be_visible()
-    expect(page.locator(".claim")).to_contain_text(first.claim)
+    expect(page.locator(".claim")).to_have_text(first.claim)
     expect(page.get_by_text(first.source)).to_be_visible()
     page.get_by_role("navigation", name="Lessons", exact=True).get_by_role("link", name="Next").click()
     expect(page.get_by_role("heading", level=1, name=second.question)).to_be_visible()
@@ -132,8 +133,11 @@ def test_the_api_answers_errors_in_one_line(studio: Server):
         ("descent", {"rat": 1}, 422, "has no setting 'rat'"),
         ("neuron", {}, 422, "start it as a job of the kind learn-neuron"),
         ("nothing", {}, 404, "there is no lesson 'nothing'"),
+        ("gates", None, 404, "nothing was measured in advance for 'gates': run its experiment"),
+        ("nothing", None, 404, "nothing was measured in advance for 'nothing'"),
     ):
-        answered, line = studio.error("POST", f"/api/lessons/{name}", body)
+        method = "GET" if body is None else "POST"
+        answered, line = studio.error(method, f"/api/lessons/{name}", body)
         assert (answered, words in line, "\n" in line) == (status, True, False), line
 
 
@@ -145,20 +149,77 @@ def test_an_experiment_that_takes_too_long_is_stopped():
     time.sleep(0.7)  # what finished in time is not interrupted
 
 
+def test_a_lesson_goes_from_the_question_to_the_code(page: Page):
+    lesson = LESSONS["neuron"]
+    open_lesson(page, "neuron")
+    shown = page.locator("article.lesson")
+    expect(shown.locator(".experiment").first).to_contain_text("Measured in advance")
+    places = shown.evaluate("""(article, texts) => {
+        const all = [...article.querySelectorAll("*")];
+        const place = (found) => all.findIndex(found);
+        const says = (text) => place((e) => e.childElementCount === 0 && e.textContent.includes(text));
+        const is = (selector) => place((e) => e.matches(selector));
+        return [...texts.slice(0, 4).map(says), is(".hands"), ...texts.slice(4, 6).map(says),
+                is(".verdict-of"), is("figure.chart"), is(".again"), is(".exercises"), says(texts[6])];
+    }""", [lesson.question, lesson.quote.line, lesson.paragraphs[0], lesson.paragraphs[-1],
+           " ".join(lesson.seen.split()), lesson.claim, lesson.source])  # fmt: skip
+    assert -1 not in places
+    assert places == sorted(places)
+    expect(shown.get_by_role("link", name=lesson.quote.author)).to_have_attribute("href", lesson.quote.url)
+
+
+def test_lines_of_text_have_at_most_70_characters(page: Page):
+    page.set_viewport_size({"width": 1280, "height": 900})
+    open_lesson(page, "squash")
+    expect(page.locator(".experiment").first).to_contain_text("Measured in advance")
+    for text in page.locator(".explained p, .quote blockquote, .claim, .verdict-of").all():
+        longest = text.evaluate("""(element) => {
+            const counts = {};
+            const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+            const range = document.createRange();
+            for (let node = walker.nextNode(); node; node = walker.nextNode())
+                for (let at = 0; at < node.length; at += 1) {
+                    range.setStart(node, at);
+                    range.setEnd(node, at + 1);
+                    const box = range.getBoundingClientRect();
+                    const line = Math.round(box.bottom / 12);
+                    if (box.width) counts[line] = (counts[line] ?? 0) + 1;
+                }
+            return Math.max(0, ...Object.values(counts));
+        }""")
+        assert longest <= 70, text.inner_text()
+
+
+@pytest.mark.parametrize("name", [name for name, lesson in LESSONS.items() if not lesson.quick])
+def test_no_slow_lesson_opens_blank(page: Page, name: str):
+    found = measured(LESSONS[name])
+    assert found is not None
+    open_lesson(page, name)
+    shown = page.get_by_role("region", name="The experiment")
+    expect(shown.locator(".verdict-of")).to_contain_text(found.outcome.finding.words)
+    expect(shown).to_contain_text(f"with the default settings; it took {found.took}")
+    for chart in found.outcome.charts:
+        expect(shown.get_by_role("img", name=re.compile("^" + re.escape(chart.title))).first).to_be_visible()
+    if found.outcome.rows:
+        rows = shown.get_by_role("region", name="Measurements").get_by_role("row")
+        expect(rows).to_have_count(len(found.outcome.rows))
+
+
 def test_a_slow_lesson_is_a_job_whose_picture_stays(page: Page, studio: Server):
     open_lesson(page, "neuron", "&digits=50&weight=1")
-    expect(page.locator(".verdict-of")).to_contain_text("Not measured yet")
+    own = page.get_by_role("region", name="Change it yourself")
+    expect(own).to_contain_text("Your own measurement will appear here.")
     # The hands-on piece responds immediately, and changes the experiment's settings.
     page.get_by_label("Bias", exact=True).first.focus()
     page.keyboard.press("Home")
     expect(hands_on(page).locator(".status")).to_contain_text("The output is 0.5 at a sum of 10")
     page.wait_for_url(re.compile("bias=-10"))
-    page.get_by_role("button", name="Start").click()
+    own.get_by_role("button", name="Measure").click()
     shown = page.get_by_role("img", name=re.compile("A neuron: the result. True: With a bias of -10"))
     expect(shown).to_be_visible()
-    expect(page.locator(".verdict-of")).to_contain_text("True: With a bias of -10 the neuron")
+    expect(own.locator(".verdict-of")).to_contain_text("True: With a bias of -10 the neuron")
     assert studio("GET", f"/api/jobs/{settings_in(page)['job']}")["settings"]["bias"] == -10
-    expect(page.locator(".finding dl")).to_contain_text("on, as trained")
+    expect(own.locator(".finding dl")).to_contain_text("on, as trained")
     open_lesson(page, "neuron")  # the result is still there, with its settings
     expect(shown).to_be_visible()
     expect(page.get_by_text("run with bias -10, digits 50")).to_be_visible()

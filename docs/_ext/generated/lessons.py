@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +13,10 @@ from PIL import Image
 from generated.formatting import changed, plain, settings
 from lanterna.errors import LanternaError
 from lanterna.images import save_picture
-from lanterna.lessons import LESSONS
+from lanterna.lessons import LESSONS, drawing
 from lanterna.lessons.documents import lesson_recipe
 from lanterna.lessons.drawing import draw
+from lanterna.lessons.measured import fingerprint, measured
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -47,7 +47,9 @@ def _section(lesson: Lesson, *, pictures: bool) -> str:
 {{.question}}
 {plain(lesson.question)}
 
-> The lecture: {plain(lesson.claim)}
+{_explanation(lesson)}
+
+The claim: {plain(lesson.claim)}
 
 {_finding(lesson) if pictures else ""}
 
@@ -60,10 +62,17 @@ The code: `{lesson.source}`.{needs} The studio's room Learn has the same setting
 """
 
 
+def _explanation(lesson: Lesson) -> str:
+    """Return the lecture's own line as a quotation, and the explanation."""
+    quote = lesson.quote
+    quoted = [f'> "{plain(quote.line)}"\n>\n> [{plain(quote.author)}]({quote.url})'] if quote else []
+    return "\n\n".join([*quoted, *map(plain, lesson.paragraphs)])
+
+
 def _finding(lesson: Lesson) -> str:
     """Return the picture and the finding, or how to get them if data are missing."""
     try:
-        picture, finding = _cached(lesson)
+        picture, finding = _drawn(lesson)
     except LanternaError as error:
         return f"{plain(str(error))}, then the command below draws the picture."
     with Image.open(picture) as image:
@@ -77,29 +86,21 @@ def _finding(lesson: Lesson) -> str:
     )
 
 
-def _cached(lesson: Lesson) -> tuple[Path, dict[str, str]]:
-    """Return a lesson's picture and finding, cached until its files or its defaults change."""
-    settings = lesson.settings()
-    text = _sources(lesson) + settings.model_dump_json()
+def _drawn(lesson: Lesson) -> tuple[Path, dict[str, str]]:
+    """Return a lesson's picture and finding: of what was measured in advance, or of a run now.
+
+    Both are cached until the experiment, the measurement or the drawing changes.
+    """
+    settings, found = lesson.settings(), measured(lesson)
+    text = fingerprint(lesson) + repr(found) + inspect.getsource(drawing)
     picture = CACHE / f"{lesson.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.png"
     finding_file = picture.with_suffix(".json")
     if not (picture.exists() and finding_file.exists()):
         CACHE.mkdir(parents=True, exist_ok=True)
         for old in CACHE.glob(f"{lesson.name}-*"):
             old.unlink()
-        outcome = lesson.experiment(settings)
+        outcome = found.outcome if found else lesson.experiment(settings)
         save_picture(draw(lesson, outcome), picture, recipe=lesson_recipe(lesson, settings), force=True)
         finding = {"label": outcome.finding.label, "words": outcome.finding.words}
         finding_file.write_text(json.dumps(finding), encoding="utf-8")
     return picture, json.loads(finding_file.read_text(encoding="utf-8"))
-
-
-def _sources(lesson: Lesson) -> str:
-    """Return the source of a lesson, of the modules that it imports, and of the drawing code."""
-    own = Path(inspect.getfile(lesson.settings))
-    text = own.read_text(encoding="utf-8")
-    others = sorted(own.parent.glob("*.py"))
-    imported = [each for each in others if re.search(rf"lanterna\.lessons.*\b{each.stem}\b", text)]
-    return text + "".join(
-        each.read_text(encoding="utf-8") for each in (*imported, own.with_name("drawing.py"))
-    )

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from lanterna.errors import UsageError
 from lanterna.lessons.circuit_picture import circuit_pictures, label
+from lanterna.lessons.lecture import grierson
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.lessons.scalars import FUNCTIONS, Value, circuit
 from lanterna.techniques.technique import Settings
@@ -219,4 +220,29 @@ LESSON = Lesson(
     "Values flow forward through the gates. Gradients flow back, and each gate multiplies them by its own "
     "derivative.",
     "src/lanterna/lessons/scalars.py", Circuits, experiment, quick=True,
+    quote=grierson(
+        "We use the gradient to adjust the parameters of the network. The difference propagates back "
+        "through the network."
+    ),
+    explanation="""
+        A cake comes out too sweet, and the head baker wants to know why. The person who iced it
+        answers for the icing, and passes the question on to whoever whipped the cream and whoever
+        baked the sponge. They answer for their part and pass it on again, until the question reaches
+        the sugar and the flour. Nobody has to understand the whole bakery. Each of them only has to
+        know one thing: if what I was handed had been a little different, how different would my own
+        result have been?
+
+        A network is a bakery of numbers. They flow forward through simple steps, called gates, that
+        add, multiply or squash, and at the end there is one result. Then the question travels
+        backwards. Each gate knows how strongly its own output reacts to each of its inputs. It
+        multiplies the answer that comes back to it by that, and passes it on. Where two routes lead
+        back to the same number, their answers are added up. After a single trip back, every number
+        knows how much it matters to the result. That is its gradient.
+    """,
+    seen="""
+        On the way forward, a gate needed nothing but its own inputs. On the way back, it needed
+        nothing but the number that arrived and its own derivatives, and one trip was enough for the
+        whole circuit. An amber wire carries a number whose increase would raise the result, a blue
+        wire one whose increase would lower it.
+    """,
 )  # fmt: skip

@@ -15,6 +15,7 @@ import torch
 from pydantic import Field
 
 from lanterna.devices import without_dynamo
+from lanterna.lessons.lecture import mital
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.lessons.loop import one_thread
 from lanterna.lessons.text import counted
@@ -179,4 +180,27 @@ LESSON = Lesson(
     "curve", "Fitting a curve", "Is the curve that fits best the best one?",
     "More freedom always fits the points better, but from some point on it fits the truth worse.",
     "src/lanterna/lessons/curve.py", Curve, experiment, quick=True,
+    quote=mital("But we really don't want to add too many powers."),
+    explanation="""
+        Two students prepare for an exam with twenty practice questions. One works out the idea behind
+        them. The other learns all twenty answers by rote, misprints included. On the practice sheet
+        the second one is unbeatable. In the exam, where the questions are new, the first one wins.
+
+        A curve drawn through measured points has the same choice. The points never lie exactly on the
+        truth, because every measurement is a little off; this scatter is called noise. A straight
+        line is too stiff to follow the truth. A curve with very many bends can pass through every
+        single point, noise and all, and swing wildly in between. It has learned the misprints. This
+        is called overfitting.
+
+        How many bends a curve may have is set here by its degree: degree 1 is a straight line, and
+        each further degree allows one bend more. As the degree rises, the error on the practice
+        points only falls. The error in between, on the true curve, first falls and then rises again.
+        Only that second error shows whether anything has been understood.
+    """,
+    seen="""
+        With more neurons the curve came closer and closer to the points, but from some number on it
+        moved away from the curve they were scattered around. The chart shows both errors: one goes
+        down, the other turns and comes back up. Add points or reduce the noise, and the turn comes
+        later.
+    """,
 )  # fmt: skip

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from lanterna.lessons.lecture import grierson
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Surface
 from lanterna.techniques.technique import Settings
 
@@ -209,4 +210,29 @@ LESSON = Lesson(
     "derivative", "Derivative and gradient", "How large should a nudge be?",
     "A derivative is the change of the output, divided by a tiny nudge of the input.",
     "src/lanterna/lessons/derivative.py", Derivative, experiment, quick=True,
+    quote=grierson(
+        "We do all this by adjusting the inputs by a small amount, and getting the derivative, which is the "
+        "difference between input and output for different parameters of the system, scaled by a small "
+        "amount (we move slowly towards the target..)"
+    ),
+    explanation="""
+        You are on a hillside in thick fog, and you want to know how steep it is. Put one foot forward
+        and feel how much higher or lower it lands. Divide that change in height by the length of your
+        step: the result is the slope. Another word for it is the derivative.
+
+        How long should the step be? If it is too long, the ground bends between your feet, and you
+        measure an average over the whole stretch. If it is shorter than a grain of sand, you feel no
+        difference at all. A computer has the same trouble. It stores about seven digits of a number,
+        or about sixteen, and rounds off the rest, so the effect of a tiny step drowns in the
+        rounding. The best step lies somewhere in between.
+
+        On a hill you can step east or north. Measure both slopes, and the two numbers together make
+        an arrow that points straight uphill. That arrow is the gradient. A network has a slope for
+        each of the many numbers it can adjust.
+    """,
+    seen="""
+        Shrinking the nudge brought the measured slope closer to the true one, until rounding took
+        over and the error grew again. On the hill, the arrow pointed straight up the slope wherever
+        you were, and it was longest where the ground was steepest.
+    """,
 )  # fmt: skip

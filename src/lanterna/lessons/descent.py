@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from lanterna.lessons.lecture import mital
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Surface
 from lanterna.lessons.text import counted, percent
 from lanterna.techniques.technique import Settings
@@ -286,4 +287,29 @@ LESSON = Lesson(
     "descent", "Gradient descent", "How large should a step be?",
     "Small steps take long, large ones overshoot, and either may end in a valley that is not the lowest.",
     "src/lanterna/lessons/descent.py", Descent, experiment, quick=True,
+    quote=mital(
+        "To summarize, Gradient descent is a simple but very powerful method for finding smaller measures of "
+        "error by following the negative direction of its gradient."
+    ),
+    explanation="""
+        You are on a mountain in fog and want to get down. You cannot see the valley, but you can feel
+        which way the ground falls. So you take a step that way, feel again, and take the next. This
+        is gradient descent, and it is how nearly every network learns. Your height is the cost, a
+        number for how wrong the network is, and your position is made of all the numbers that it can
+        adjust.
+
+        How far you step is set by the learning rate. Tiny steps are safe, but you may still be
+        walking at midnight. With huge ones you leap from one side of the valley to the other and
+        never arrive. And even good steps lead only to the bottom of the valley you happened to start
+        in, while a deeper one may lie behind the next ridge.
+
+        Two inventions help. With momentum you roll like a heavy ball, straight through small dips.
+        Adam gives every number a step length of its own, according to the slopes it has met so far.
+    """,
+    seen="""
+        With a small learning rate the ball crept, with a large one it leapt out of the valley, and
+        from another start it came to rest in another valley. Momentum and Adam took different routes
+        over the same hill. Where a run ends depends on where it begins, so one run alone proves
+        little.
+    """,
 )  # fmt: skip

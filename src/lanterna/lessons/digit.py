@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from lanterna.errors import UsageError
 from lanterna.images.digits import Digits, mnist
 from lanterna.images.drawing import contact_sheet, enlarge, signed_picture, signed_sheet
+from lanterna.lessons.lecture import grierson
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Picture
 from lanterna.lessons.loop import descend, one_thread
 from lanterna.lessons.progress import track
@@ -344,4 +345,29 @@ LESSON = Lesson(
     "Digits go in small and grey, hidden units add up values from different parts of the picture, and ten "
     "numbers come out.",
     "src/lanterna/networks/digits.py", DigitNetwork, experiment, needs=("mnist",),
+    quote=grierson(
+        "We might want to downsample the image first, and convert it to greyscale. We don't need colour to "
+        "work out what number it is."
+    ),
+    explanation="""
+        Walk away from a poster and look back. At ten steps you can still read the large numbers on
+        it, though you see far less than the printer put there. At fifty steps they have run together.
+        Somewhere in between is the smallest picture that still says everything you need.
+
+        A network reads a digit as a stack of stencils. Each hidden unit lays its own stencil over the
+        picture: ink on the amber parts counts for it, ink on the blue parts against it. It multiplies
+        every pixel by the stencil's number there, its weight, and adds up all the results. Ten more
+        units add up what the hidden units found, one for each digit from 0 to 9, and the largest sum
+        is the answer. Nobody draws the stencils. They start as noise, and training turns them into
+        strokes, gaps and rings.
+
+        With half as many pixels along each side, a stencil has only a quarter as many numbers to
+        learn. A colour picture needs three numbers for each pixel, a grey one needs one. What matters
+        is that the ink still stands out from the paper.
+    """,
+    seen="""
+        Your drawing lit up some units of each layer and left others dark. Each of them had only added
+        up numbers, every one multiplied by a weight. When you cut a unit, everything after it had one
+        number less to add up, and sometimes that was enough to change the answer.
+    """,
 )  # fmt: skip

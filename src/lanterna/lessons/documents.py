@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import io
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lanterna.images.drawing import as_png
+from PIL import Image
+
+from lanterna.images.drawing import as_picture, as_png
 from lanterna.images.recipe import Recipe, make_recipe
-from lanterna.lessons import Picture
+from lanterna.lessons import Chart, Finding, Line, Outcome, Picture, Surface
 from lanterna.lessons.exercises import exercises_as_json
 
 if TYPE_CHECKING:
-    from lanterna.lessons import Lesson, Outcome
+    from collections.abc import Callable, Mapping
+
+    from torch import Tensor
+
+    from lanterna.lessons import Lesson
     from lanterna.techniques.technique import Settings
 
 
@@ -22,15 +29,20 @@ def lesson_recipe(lesson: Lesson, settings: Settings) -> Recipe:
     return make_recipe("learn", lesson.name, settings)
 
 
-def outcome_as_json(outcome: Outcome) -> dict[str, object]:
-    """Return an outcome as a JSON document. Pictures are PNG data URLs, under `source`.
+def png_url(picture: Tensor) -> str:
+    """Return a picture as a PNG data URL."""
+    return "data:image/png;base64," + base64.b64encode(as_png(picture)).decode()
+
+
+def outcome_as_json(outcome: Outcome, as_url: Callable[[Tensor], str] = png_url) -> dict[str, object]:
+    """Return an outcome as a JSON document. Pictures are data URLs, under `source`.
 
     JSON has no infinity and no NaN: such numbers become null.
     """
     document = {
         "finding": dataclasses.asdict(outcome.finding),
         "charts": [
-            {"title": chart.title, "words": chart.words, "source": _data_url(chart)}
+            {"title": chart.title, "words": chart.words, "source": as_url(chart.picture)}
             if isinstance(chart, Picture)
             else dataclasses.asdict(chart)
             for chart in outcome.charts
@@ -40,13 +52,35 @@ def outcome_as_json(outcome: Outcome) -> dict[str, object]:
     return {name: _finite(value) for name, value in document.items()}
 
 
+def outcome_from_json(document: Mapping[str, Any]) -> Outcome:
+    """Return the outcome that `outcome_as_json` wrote; null becomes NaN."""
+    charts = [_chart(each) for each in document["charts"]]
+    return Outcome(Finding(**document["finding"]), charts, document["rows"])
+
+
+def _chart(document: Mapping[str, Any]) -> Chart | Picture:
+    if "source" in document:
+        data = base64.b64decode(document["source"].partition(",")[2])
+        with Image.open(io.BytesIO(data)) as image:
+            return Picture(document["title"], as_picture(image), document["words"])
+    lines = [
+        Line(line["name"], line["xs"], [math.nan if y is None else y for y in line["ys"]], line["style"])
+        for line in document["lines"]
+    ]
+    surface = document["surface"] and Surface(**document["surface"])
+    return Chart(**{**document, "lines": lines, "surface": surface})
+
+
 def lesson_as_json(lesson: Lesson) -> dict[str, object]:
-    """Return a lesson as a JSON document: its question, the lecture's claim, and its settings' schemas."""
+    """Return a lesson as a JSON document: its texts, its exercises and its settings' schemas."""
     return {
         "name": lesson.name,
         "title": lesson.title,
         "question": lesson.question,
         "claim": lesson.claim,
+        "quote": lesson.quote and dataclasses.asdict(lesson.quote),
+        "explanation": lesson.paragraphs,
+        "seen": " ".join(lesson.seen.split()),
         "where": lesson.source,
         "quick": lesson.quick,
         "needs": list(lesson.needs),
@@ -61,7 +95,3 @@ def _finite(value: object) -> object:
     if isinstance(value, list | tuple | range):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _data_url(picture: Picture) -> str:
-    return "data:image/png;base64," + base64.b64encode(as_png(picture.picture)).decode()

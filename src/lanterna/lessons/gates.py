@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from lanterna.lessons.lecture import grierson
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.techniques.technique import Settings
 
@@ -141,4 +142,28 @@ LESSON = Lesson(
     "gates", "Raising an output", "How should the inputs change to raise the output?",
     "Trying at random works but is slow. Nudging each input shows the way. The derivative gives it directly.",
     "src/lanterna/lessons/gates.py", Gates, experiment, quick=True,
+    quote=grierson(
+        "For example, we might want to build a system that can automatically change input values in order to "
+        "meet some condition, e.g. making an output value get higher."
+    ),
+    explanation="""
+        Imagine a shower with two taps in a house whose pipes you cannot see, and you want the water
+        warmer. You could turn both taps at random, and turn them back whenever it gets colder. That
+        works, but most of your turns are wasted. Or you could turn each tap by a hair, feel what
+        happens, and then turn both the way that helped. That is surer, but with a hundred taps you
+        would have to test a hundred taps before every move.
+
+        The third way is to know the plumbing. If the pipes simply multiply two numbers, x and y, then
+        raising x a little raises the result y times as much. There is nothing to test: you can read
+        it off. How strongly a result responds to one of its inputs is called a derivative.
+
+        A network is a house with thousands or millions of taps. It can learn only because one
+        calculation gives the derivatives of all of them at once, however many there are.
+    """,
+    seen="""
+        All three methods raised the output. A random step costs one run of the gate, but many of them
+        lead nowhere. A step by nudges costs three runs, a step by the derivative only one, and
+        neither is wasted. With two numbers that hardly matters; with a million it decides whether a
+        network can learn at all.
+    """,
 )  # fmt: skip

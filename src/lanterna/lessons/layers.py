@@ -18,6 +18,7 @@ from torch import nn
 
 from lanterna.devices import without_dynamo
 from lanterna.errors import UsageError
+from lanterna.lessons.lecture import grierson
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Surface
 from lanterna.lessons.loop import one_thread
 from lanterna.lessons.text import counted, percent
@@ -279,4 +280,27 @@ LESSON = Lesson(
     "Every node is connected to every node of the next layer, and with more layers a network can separate "
     "more.",
     "src/lanterna/lessons/layers.py", Layers, experiment, quick=True,
+    quote=grierson(
+        "All this means is that every node in one layer is connected to every node in the next layer"
+    ),
+    explanation="""
+        Scatter some orange and some blue dots on a sheet of paper, and try to part the colours with
+        one straight cut of the scissors. If the orange ones lie on the left and the blue ones on the
+        right, that is easy. If the blue ones form a ring around the orange ones, no straight cut will
+        ever do it. And one straight cut is all that a single layer can make.
+
+        Now make several cuts, and let somebody else look at where a dot ended up: on the inner side
+        of this cut, and of that one, and of that one? Then it must be orange. With enough cuts you
+        can fence in almost any shape. That is what two layers do. Each unit of the first, hidden
+        layer makes one cut, and the second layer weighs up their answers.
+
+        There is one condition: each unit has to bend its answer a little, with an activation
+        function. If it does not, all the cuts add up to one straight cut again, and the second layer
+        was for nothing.
+    """,
+    seen="""
+        One layer could only draw a straight border, and on the rings that is hardly better than
+        guessing. Two layers bent the border around the inner ring. It was not only the extra
+        connections that did it: choose no activation, and two layers draw a straight border again.
+    """,
 )  # fmt: skip

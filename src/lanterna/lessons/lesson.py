@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from lanterna.lessons.lecture import Quote
     from lanterna.techniques.technique import Settings
 
 Verdict = Literal["holds", "holds only when", "does not hold"]
@@ -100,6 +101,10 @@ class Outcome:
 class Lesson:
     """One lesson. `claim` is the lecture's, in our words; `source` is the file to read next.
 
+    `quote` is the lecture's own line. `explanation` leads from an everyday analogy to the idea, without any
+    mathematics; empty lines separate its paragraphs. `seen` says what the interactive figure has shown, if
+    there is one.
+
     `experiment` takes an instance of `settings`, whose fields are the controls. `needs` lists the items of
     the shelf that it uses. A `quick` experiment takes a second or two with its defaults, so that it can
     follow a control while it moves.
@@ -114,3 +119,11 @@ class Lesson:
     experiment: Callable[[Any], Outcome]
     needs: Sequence[str] = ()
     quick: bool = False
+    quote: Quote | None = None
+    explanation: str = ""
+    seen: str = ""
+
+    @property
+    def paragraphs(self) -> list[str]:
+        """The explanation's paragraphs, each on one line."""
+        return [" ".join(paragraph.split()) for paragraph in self.explanation.split("\n\n") if paragraph]

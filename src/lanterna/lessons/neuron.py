@@ -15,6 +15,7 @@ import torch
 from pydantic import Field
 
 from lanterna.images.digits import mnist
+from lanterna.lessons.lecture import grierson
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.lessons.text import percent
 from lanterna.techniques.technique import Settings
@@ -97,4 +98,29 @@ LESSON = Lesson(
     "A neuron weighs its inputs, adds a bias and applies an activation. A negative bias makes it harder to "
     "activate.",
     "src/lanterna/networks/digits.py", Neuron, experiment, needs=("mnist",),
+    quote=grierson(
+        "Also, you might want to make it harder for the network to get activated. This is useful to help "
+        "make sure the nodes in the network only activate when there's a strong response."
+    ),
+    explanation="""
+        Should you go to the party tonight? Your best friend is going: that counts for a lot. The
+        music will be good: that counts a little. It is raining: that counts against it. You add it
+        all up, and if it comes to enough, you go.
+
+        A neuron decides in the same way. It multiplies each of its inputs by a weight, which says how
+        much that input counts and whether it counts for or against, and adds up the results. Then it
+        adds one more number that is always the same, the bias. You could call it your mood before
+        anyone has said a word. If you are tired, your bias is negative, and it takes strong reasons
+        to get you out of the house.
+
+        Last, the sum goes through an activation function. The sigmoid works like a dimmer: a very
+        negative sum gives almost 0, a very positive one almost 1, and in between the light fades up
+        smoothly. A negative bias does not change the fade. It only moves it, so that the neuron needs
+        more before it lights up.
+    """,
+    seen="""
+        The weight decided how sharply the lamp switches, and the bias decided where. With a negative
+        bias the same sum lit the lamp less, and it took a larger one to bring it to half its
+        brightness. You changed none of the inputs, only how much it takes to convince the neuron.
+    """,
 )  # fmt: skip

@@ -21,6 +21,7 @@ from pydantic import Field, field_validator
 
 from lanterna.images.digits import Digits, mnist
 from lanterna.images.normalise import normalise
+from lanterna.lessons.lecture import grierson
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.lessons.progress import track
 from lanterna.lessons.text import listed
@@ -178,4 +179,24 @@ LESSON = Lesson(
     "were?",
     "Digits are normalised in size and orientation before they are read, and that is mostly necessary.",
     "src/lanterna/images/normalise.py", Normalised, experiment, needs=("mnist",),
+    quote=grierson(
+        "This is one reason why the dataset is normalised in terms of size and orientation."
+    ),
+    explanation="""
+        In a passport photo everybody's face is the same size, upright and in the middle. That is no
+        matter of taste. Because the eyes are always in the same place, even a simple machine can
+        compare two photos point by point.
+
+        The handwritten digits that networks learn from have been through such a booth. Each was
+        scaled to fit the same box, and its ink was centred. A fully connected network relies on it:
+        it has learned a weight for every single pixel, and if a digit slides three pixels to the
+        right, its ink lands on weights that were learned for blank paper.
+
+        There are three ways out. Put every new digit through the booth before reading it: that is
+        normalising. Or move, turn and resize the digits at random while the network learns, so that
+        nothing surprises it later: that is augmentation. Or build a convolutional network, which
+        slides the same small windows over the whole picture, so that it finds a stroke almost
+        wherever it is. The booth has its limits: it centres a digit and straightens one that leans,
+        but it does not turn one that lies on its side.
+    """,
 )  # fmt: skip

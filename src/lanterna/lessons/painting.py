@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from lanterna.images.drawing import enlarge
+from lanterna.lessons.lecture import mital
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Picture
 from lanterna.lessons.loop import descend
 from lanterna.lessons.photographs import photograph
@@ -174,4 +175,23 @@ LESSON = Lesson(
     "painting", "Regression in two dimensions", "How far is it from a curve to a painting?",
     "A network that paints does what a network that fits a curve does: given x and y, it returns a colour.",
     "src/lanterna/networks/coordinates.py", PaintingSteps, experiment, needs=("photographs",),
+    quote=mital(
+        "So given any position in an image, the network will need to learn what color to paint."
+    ),
+    explanation="""
+        You describe a photograph to a friend on the phone, but the friend may only ask one kind of
+        question: what colour is it at this spot, so far from the left and so far from the top? If you
+        can answer that for every spot, your friend can paint the whole picture.
+
+        A network that paints is you on the phone. Two numbers go in, a position, and three come out:
+        how much red, green and blue. It learns exactly as in lesson 7, where one number went in and
+        one came out. Nothing about the training changes. Instead of a curve over a line, it now fits
+        a colour over a plane.
+
+        At first it paints fog, because a small network prefers to change its answer gently from spot
+        to spot. More layers help, and so does a better way to say where you are: instead of two
+        numbers, many stripe patterns laid over the picture, from broad to fine, and for each how
+        bright it is at this spot. Fine stripes make fine details easy. How close the picture gets is
+        measured in decibels (dB): 3 dB more means that the squared error has halved.
+    """,
 )  # fmt: skip

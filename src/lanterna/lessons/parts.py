@@ -17,6 +17,7 @@ from pydantic import Field
 
 from lanterna.images.digits import mnist
 from lanterna.images.drawing import signed_sheet
+from lanterna.lessons.lecture import grierson
 from lanterna.lessons.lesson import Finding, Lesson, Outcome, Picture
 from lanterna.lessons.loop import descend
 from lanterna.lessons.photographs import photograph
@@ -245,4 +246,23 @@ LESSON = Lesson(
     "Choose what changes, the weights or the picture, and choose the goal, a class, an active layer or a "
     "style: one loop does it all.",
     "src/lanterna/lessons/parts.py", Parts, experiment, needs=("mnist", "photographs", "vgg16"),
+    quote=grierson(
+        "Two popular techniques are style transfer and using generative image models, such as Generative "
+        "Adversarial Networks (GANs)."
+    ),
+    explanation="""
+        A painter and a critic sit at one table. Usually the critic is learning: the pictures stay as
+        they are, and the critic changes until the verdicts are right. That is training. Now let the
+        critic be fixed and the painter learn: before each dab of paint, ask the critic which way to
+        change it, and follow the advice. The same conversation, the other way round.
+
+        For a network, the conversation is one loop. Run it, measure how far the result is from the
+        goal, find the direction that improves it, change something a little, and repeat. If the
+        weights change, the network learns. If the pixels change, a picture appears, and which one
+        depends on the goal. "Be sure that this is a 3" leads to a digit that nobody wrote. "Let this
+        layer respond more strongly, to whatever it responds to already" leads to a dream. "Have the
+        textures of this painting and the layout of that photograph" leads to style transfer. The
+        textures are measured with Gram matrices, tables that note which features occur together, but
+        not where.
+    """,
 )  # fmt: skip

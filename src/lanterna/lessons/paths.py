@@ -15,6 +15,7 @@ from pydantic import Field
 
 from lanterna.images.digits import mnist
 from lanterna.images.drawing import overlay_signed
+from lanterna.lessons.lecture import grierson_on_broad
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Picture
 from lanterna.lessons.progress import track
 from lanterna.lessons.text import counted, percent
@@ -186,4 +187,29 @@ LESSON = Lesson(
     "The picture flows through the layers along paths, and each part contributes to the answer. Cut those "
     "paths, and the answer goes.",
     "src/lanterna/probes/paths.py", FollowPaths, experiment, needs=("mnist",),
+    quote=grierson_on_broad(
+        "The 'paths' through the different layers show how different aspects of the image are classified by "
+        "different layers by the network."
+    ),
+    explanation="""
+        Ten friends buy a present together. Afterwards you can ask what each of them paid, and the
+        shares add up to the price on the receipt, to the penny. You can ask the same of a network's
+        answer.
+
+        For one particular picture, each of its ReLU units is either on or off. Those that are on pass
+        their sum along unchanged, and those that are off pass nothing. So for this one picture the
+        whole network only multiplies and adds, and the score of its answer, the logit, can be divided
+        exactly: so much from this connection, so much from that one, and the rest from the biases.
+        Some shares are negative, because they speak against the answer.
+
+        A large weight is not the same as a large share. A wide pipe delivers nothing if no water
+        flows into it. So the shares make a prediction that can be tested: cut the few connections
+        with the largest ones, and the answer should collapse. Cut as many of the largest weights, or
+        random ones, and it should survive.
+    """,
+    seen="""
+        The paths you saw are the connections with the largest shares in this one answer; for another
+        digit, others light up. Cutting a unit that many of them run through changed the answer.
+        Cutting one that none of them touches hardly made a difference, even if its weights are large.
+    """,
 )  # fmt: skip

@@ -18,6 +18,7 @@ from torch import nn
 
 from lanterna.devices import without_dynamo
 from lanterna.images.digits import mnist
+from lanterna.lessons.lecture import grierson
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.lessons.loop import one_thread
 from lanterna.lessons.progress import track
@@ -211,4 +212,24 @@ LESSON = Lesson(
     "quickstart", "The quickstart, line by line", "What does each line of the quickstart do?",
     "A dozen lines make a network that reads about 98 % of handwritten digits after five epochs.",
     "src/lanterna/lessons/quickstart.py", Quickstart, experiment, needs=("mnist",),
+    quote=grierson(
+        "The training process simply compares the outputs to the input, works out the difference, and "
+        "propagates this back to adjust the weights a tiny amount in the direction represented by the "
+        "gradient."
+    ),
+    explanation="""
+        Learning with flash cards goes like this: look at a card, guess, turn it over, remember what
+        went wrong, take the next. After a few rounds through the whole box, you ask a friend to test
+        you with cards you have never seen.
+
+        The quickstart does just that. It loads a box of 60,000 handwritten digits with the answers on
+        the back, builds a small network, and shows it 32 cards at a time. For each it compares the
+        network's guess with the right answer. The loss puts a number on how wrong they were, and the
+        optimiser, Adam, changes every weight a little so that next time the loss would be smaller.
+        Once through the whole box is called an epoch.
+
+        One line is stranger than the others: dropout. During training it switches off a fifth of the
+        hidden units at random, like a team that practises with some players missing, so that nobody
+        becomes indispensable. In the final test, with 10,000 new digits, everybody plays.
+    """,
 )  # fmt: skip

@@ -25,6 +25,7 @@ from torch import nn
 
 from lanterna.devices import without_dynamo
 from lanterna.images.digits import Digits, mnist
+from lanterna.lessons.lecture import grierson
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.lessons.loop import one_thread
 from lanterna.lessons.progress import track
@@ -295,4 +296,22 @@ LESSON = Lesson(
     "squash", "Sigmoid against ReLU", "Does ReLU learn better because it is simple?",
     "ReLU has replaced the sigmoid: it learns better, because it is simple.",
     "src/lanterna/networks/digits.py", Saturation, experiment, needs=("mnist",),
+    quote=grierson("RELU is loads better than sigmoid because it's simple."),
+    explanation="""
+        Eight people stand in a line, and a correction is whispered from the last to the first. If
+        each of them passes it on at a quarter of the loudness, the first hears nothing and learns
+        nothing.
+
+        A deep network is such a line. After every attempt, a correction travels back from its last
+        layer to its first, and each layer's activation function makes it louder or quieter, depending
+        on how steep the function is. The sigmoid, a smooth step from 0 to 1, is never steeper than
+        one in four. Tanh, a sigmoid stretched to run from −1 to 1, is as steep as one in one at its
+        middle. ReLU replaces every negative number by 0 and leaves the others alone, so where it is
+        on, the correction passes at full strength. But where it is off, nothing passes at all, and a
+        unit that is off for every picture is dead.
+
+        The weights that the network starts with make the whisper louder or quieter too, so a fair
+        comparison has to look at both. And is it the simplicity that helps? Tanh is no simpler than
+        the sigmoid: if it does well, something else is behind it.
+    """,
 )  # fmt: skip

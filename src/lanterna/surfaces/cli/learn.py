@@ -102,12 +102,26 @@ def _run(
             }
         )
         return
-    show(lesson.question, "", f"The lecture: {lesson.claim}", "")
+    show(lesson.question, "")
+    if not quiet:
+        show(*_explanation(lesson))
+    show(f"The claim: {lesson.claim}", "")
     show(str(outcome.finding))
     if outcome.rows:
         show("", *_table(outcome.rows))
     say("", quiet=quiet)
     say(f"picture: {path}; code: {lesson.source}", quiet=quiet)
+
+
+def _explanation(lesson: "Lesson") -> list[str]:
+    """Return the lecture's own line and the explanation, wrapped, with an empty line after each paragraph."""
+    width = min(72, shutil.get_terminal_size().columns)
+    lines = []
+    if lesson.quote:
+        lines += [*wrap(f'"{lesson.quote.line}"', width), lesson.quote.author, lesson.quote.url, ""]
+    for paragraph in lesson.paragraphs:
+        lines += [*wrap(paragraph, width), ""]
+    return lines
 
 
 def _explain(word: str | None, *, json: bool) -> None:

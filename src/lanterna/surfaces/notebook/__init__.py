@@ -2,7 +2,8 @@
 
     from lanterna import notebook
 
-    notebook.lesson("curve", degree=9)            # an experiment: its finding and its charts
+    notebook.lesson("curve", degree=9)            # an experiment: its idea, its finding and its charts
+    notebook.measured("squash")                   # the same of a slow experiment, measured in advance
     notebook.pad()                                # draw a digit, and see what it is read as
     notebook.look("conv", digit)                  # the digit inside the network, live
     notebook.make("dream", "cat.jpg")             # any technique: live frames, with a Stop button
@@ -19,7 +20,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from lanterna.lessons.exercises import check
-from lanterna.surfaces.notebook.lessons import exercises, lesson
+from lanterna.surfaces.notebook.lessons import exercises, lesson, measured
 
 if TYPE_CHECKING:
     from lanterna.surfaces.notebook.listing import techniques
@@ -38,6 +39,7 @@ __all__ = [
     "lesson",
     "look",
     "make",
+    "measured",
     "pad",
     "play",
     "techniques",

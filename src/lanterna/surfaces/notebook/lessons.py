@@ -12,6 +12,7 @@ from lanterna.images.drawing import as_png
 from lanterna.lessons import LESSONS
 from lanterna.lessons.drawing import draw
 from lanterna.lessons.exercises import sheet
+from lanterna.lessons.measured import measured as measured_in_advance
 from lanterna.surfaces.cli.common import fetch_missing
 
 if TYPE_CHECKING:
@@ -27,11 +28,15 @@ MimeBundle = tuple[dict[str, str], dict[str, dict[str, str]]]
 
 @dataclass(frozen=True, repr=False)
 class LessonResult:
-    """The result of a lesson's experiment with these `settings`, which a notebook can display."""
+    """The result of a lesson's experiment with these `settings`, which a notebook can display.
+
+    `took` says how long it took, if it was measured in advance.
+    """
 
     lesson: Lesson
     settings: Settings
     outcome: Outcome
+    took: str = ""
 
     @property
     def finding(self) -> Finding:
@@ -58,14 +63,42 @@ class LessonResult:
         png = base64.b64encode(as_png(draw(self.lesson, self.outcome, words=False))).decode()
         titles = "; ".join(chart.title for chart in self.outcome.charts)
         finding = self.finding
+        note = f"<br><small>Measured in advance; it took {escape(self.took)}.</small>" if self.took else ""
         html = (
-            f'<div style="max-width: 72em"><p><em>{escape(self.lesson.question)}</em><br>'
-            f"<strong>{escape(finding.label)}:</strong> {escape(finding.words)}</p>"
+            f'<div style="max-width: 72em"><p><em>{escape(self.lesson.question)}</em></p>{self._explanation}'
+            f"<p>The claim: {escape(self.lesson.claim)}<br>"
+            f"<strong>{escape(finding.label)}:</strong> {escape(finding.words)}{note}</p>"
             f'<img alt="{escape(titles)}" style="max-width: 100%" src="data:image/png;base64,{png}">'
             f"{_table(self.outcome.rows)}</div>"
         )
         data = {"text/html": html, "image/png": png, "text/plain": repr(self)}
         return data, {"image/png": {"alt": f"{titles}. {finding.words}"}}
+
+    @property
+    def _explanation(self) -> str:
+        """The lecture's own line and the explanation, folded away once the settings have been changed."""
+        quote = self.lesson.quote
+        quoted = quote and (
+            f"<blockquote>“{escape(quote.line)}”<br>"
+            f'<a href="{escape(quote.url)}">{escape(quote.author)}</a></blockquote>'
+        )
+        paragraphs = "".join(f"<p>{escape(paragraph)}</p>" for paragraph in self.lesson.paragraphs)
+        unfolded = "open" if self.settings == type(self.settings)() else ""
+        return (
+            f'<details {unfolded} style="max-width: 38em"><summary>The idea</summary>'
+            f"{quoted or ''}{paragraphs}</details>"
+        )
+
+
+def measured(name: str) -> LessonResult:
+    """Return what was measured in advance for a slow lesson with its default settings, at once.
+
+    A quick lesson's experiment is run. Errors: `UsageError` for an unknown lesson.
+    """
+    found = measured_in_advance(LESSONS[name]) if name in LESSONS else None
+    if found is None:
+        return lesson(name)
+    return LessonResult(LESSONS[name], LESSONS[name].settings(), found.outcome, found.took)
 
 
 def lesson(name: str, **values: object) -> LessonResult:

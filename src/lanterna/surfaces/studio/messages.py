@@ -152,15 +152,21 @@ Classes = TypedDict("Classes", {"answers": list[Class], "milliseconds": float})
 Exercise = TypedDict(
     "Exercise", {"try": str, "predict": str, "explain": str, "answer": str, "choices": list[str]}
 )
+Quote = TypedDict("Quote", {"line": str, "author": str, "url": str})
 Lesson = TypedDict("Lesson", {
-    "name": str, "title": str, "question": str, "claim": str, "where": str, "quick": bool,
-    "needs": list[str], "exercises": list[Exercise], "settings": dict[str, Any],
+    "name": str, "title": str, "question": str, "claim": str, "quote": Quote | None,
+    "explanation": list[str], "seen": str, "where": str, "quick": bool, "needs": list[str],
+    "exercises": list[Exercise], "settings": dict[str, Any],
 })  # fmt: skip
 Finding = TypedDict("Finding", {
     "verdict": Literal["holds", "holds only when", "does not hold"], "words": str,
     "numbers": dict[str, float | None], "seeds": list[int],
 })  # fmt: skip
 Outcome = TypedDict("Outcome", {"finding": Finding, "charts": list[dict[str, Any]], "rows": list[list[str]]})
+Measured = TypedDict("Measured", {
+    "finding": Finding, "charts": list[dict[str, Any]], "rows": list[list[str]], "seconds": int,
+    "took": str,
+})  # fmt: skip
 Reply = TypedDict("Reply", {"right": bool, "words": str})
 Network = TypedDict("Network", {"name": str, "what": str, "source": str, "here": bool, "command": str})
 NetworkName = TypedDict("NetworkName", {"name": str})

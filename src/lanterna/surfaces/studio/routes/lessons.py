@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from lanterna.surfaces.studio.messages import Attempt, Lesson, Outcome, Reply, Settings
+from lanterna.errors import MissingError
+from lanterna.surfaces.studio.messages import Attempt, Lesson, Measured, Outcome, Reply, Settings
 from lanterna.surfaces.studio.routes.requests import ApiResponse, ApiRoute, json_body, parsed_body, studio_of
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def lessons(_: Request) -> Response:
-    """Return the lessons in the lecture's order: question, claim, settings."""
+    """Return the lessons in the lecture's order: texts, exercises, settings."""
 
     def as_json() -> list[dict[str, object]]:
         from lanterna.lessons import LESSONS
@@ -23,6 +24,22 @@ async def lessons(_: Request) -> Response:
         return [lesson_as_json(lesson) for lesson in LESSONS.values()]
 
     return ApiResponse(await asyncio.to_thread(as_json))
+
+
+async def measured(request: Request) -> Response:
+    """Return what was measured in advance for a slow lesson with its default settings."""
+    name = request.path_params["name"]
+
+    def document() -> dict[str, object]:
+        from lanterna.lessons import LESSONS
+        from lanterna.lessons.measured import measured
+
+        found = measured(LESSONS[name]) if name in LESSONS else None
+        if found is None:
+            raise MissingError(f"nothing was measured in advance for {name[:40]!r}: run its experiment")
+        return {**found.document, "took": found.took}
+
+    return ApiResponse(await asyncio.to_thread(document))
 
 
 async def learn(request: Request) -> Response:
@@ -40,6 +57,7 @@ async def check(request: Request) -> Response:
 
 ROUTES = [
     ApiRoute("/api/lessons", lessons, answer=list[Lesson]),
+    ApiRoute("/api/lessons/{name}", measured, answer=Measured),
     ApiRoute("/api/lessons/{name}", learn, "POST", body=Settings, answer=Outcome),
     ApiRoute("/api/lessons/{name}/check", check, "POST", body=Attempt, answer=Reply),
 ]

@@ -37,6 +37,9 @@ import { progress, SendTo, useJob } from "./make.js";
     @property {string} title
     @property {string} question
     @property {string} claim
+    @property {{ line: string, author: string, url: string } | null} quote - the lecture's own line
+    @property {string[]} explanation - paragraphs
+    @property {string} seen - what the interactive figure has shown
     @property {string} where
     @property {boolean} quick - its experiment runs without a job
     @property {string[]} needs - items of the shelf
@@ -44,7 +47,8 @@ import { progress, SendTo, useJob } from "./make.js";
 
     @typedef {{ verdict?: string, words?: string, numbers?: [string, string][], seeds?: number[] }} Found
 
-    @typedef {{ charts: Charted[], finding: Found, rows: string[][] }} Outcome - of an experiment
+    @typedef {{ charts: Charted[], finding: Found, rows: string[][], took?: string }} Outcome - of an
+        experiment; `took` if it was measured in advance
 
     @typedef {{ set: (settings: Settings) => void, unmount: () => void }} Mounted - an interactive figure */
 
@@ -160,14 +164,37 @@ function Page({ place, technique }) {
           <span class="ordinal">${place + 1}</span> ${lesson.title}
         </p>
         <h1>${lesson.question}</h1>
-        <p class="claim">
-          <span class="quiet">The lecture says: </span>
-          ${lesson.claim}
-        </p>
       </header>
+      <section class="explained" aria-label="The idea">
+        ${
+          lesson.quote &&
+          html`
+            <figure class="quote">
+              <blockquote cite=${lesson.quote.url}>
+                “${lesson.quote.line}”
+              </blockquote>
+              <figcaption>
+                <a href=${lesson.quote.url} target="_blank" rel="noopener">
+                  ${lesson.quote.author}
+                </a>
+              </figcaption>
+            </figure>
+          `
+        }
+        ${lesson.explanation.map((paragraph) => html`<p key=${paragraph}>${paragraph}</p>`)}
+      </section>
       ${
         FIGURES[lesson.name] &&
         html`<${Figure} name=${FIGURES[lesson.name]} values=${values} onChange=${onChange} />`
+      }
+      ${
+        lesson.seen &&
+        html`
+          <section class="explained" aria-label="What you just saw">
+            <h2>What you just saw</h2>
+            <p>${lesson.seen}</p>
+          </section>
+        `
       }
       <${Experiment}
         lesson=${lesson}
@@ -344,26 +371,25 @@ function Figure({ name, values, onChange }) {
   `;
 }
 
-/** @param {{ lesson: Lesson, chosen: Settings, form: Child }} props */
+/** The experiment of a quick lesson: its finding and charts follow the settings.
+    @param {{ lesson: Lesson, chosen: Settings, form: Child }} props */
 function Quick({ lesson, chosen, form }) {
   const { outcome, error, busy } = useOutcome(lesson.name, chosen);
-  const charts = outcome?.charts ?? [null, null];
   return html`
-    <section class="experiment" aria-label="The experiment" aria-busy=${busy}>
-      <aside class="controls" aria-label="Settings">
-        <h2>The experiment</h2>
-        ${form}
-      </aside>
-      <div class="charts" data-stale=${busy || !!error}>
-        ${charts.map((chart, place) => html`<${Chart} key=${place} chart=${chart} />`)}
-      </div>
+    <section class="experiment live" aria-label="The experiment" aria-busy=${busy}>
       <${Finding}
+        claim=${lesson.claim}
         ...${outcome?.finding ?? {}}
         error=${error}
         stale=${busy && !!outcome}
         none=${error ? "" : html`<span class="late quiet">Measuring …</span>`}
       />
+      <${Charts} charts=${outcome?.charts ?? [null, null]} stale=${busy || !!error} />
       ${!!outcome?.rows.length && html`<${Rows} rows=${outcome.rows} />`}
+      <aside class="controls" aria-label="Settings">
+        <h2>Change it yourself</h2>
+        ${form}
+      </aside>
     </section>
   `;
 }
@@ -416,7 +442,8 @@ function useOutcome(name, chosen) {
   return shown;
 }
 
-/** An experiment that trains networks or processes photographs is a job; its picture is in the gallery.
+/** What was measured in advance, and the experiment, which trains networks or processes photographs. It is a
+    job, whose picture is in the gallery.
     @param {{ lesson: Lesson, technique: Technique, chosen: Settings, values: Settings, form: Child }}
         props */
 function Slow({ lesson, technique, chosen, values, form }) {
@@ -426,6 +453,11 @@ function Slow({ lesson, technique, chosen, values, form }) {
   const result = usePicture(job?.picture);
   const running = job && ["queued", "running", "paused"].includes(job.state);
   const [starting, setStarting] = useState(false);
+  const [advance, setAdvance] = useState(/** @type {Outcome | null} */ (null));
+  const [missing, setMissing] = useState("");
+  useEffect(() => {
+    get(`/api/lessons/${lesson.name}`).then(setAdvance, (error) => setMissing(messageOf(error)));
+  }, []);
   const other = result
     ? Object.keys(values).filter(
         (name) => !same(result.recipe?.settings?.[name] ?? values[name], values[name]),
@@ -441,16 +473,30 @@ function Slow({ lesson, technique, chosen, values, form }) {
   }
   return html`
     <section class="experiment" aria-label="The experiment">
+      <${Finding}
+        claim=${lesson.claim}
+        ...${advance?.finding ?? {}}
+        error=${missing}
+        none=${missing ? "" : html`<span class="late quiet">Loading …</span>`}
+        note=${
+          advance &&
+          `Measured in advance, with the default settings; it took ${advance.took}. Measure it again below.`
+        }
+      />
+      <${Charts} charts=${advance?.charts ?? []} />
+      ${!!advance?.rows.length && html`<${Rows} rows=${advance.rows} />`}
+    </section>
+    <section class="experiment again" aria-label="Change it yourself">
       <aside class="controls" aria-label="Settings">
-        <h2>The experiment</h2>
+        <h2>Change it yourself</h2>
         ${form}
         <${FirstTime} names=${lesson.needs} />
         <div class="start">
           <button type="button" class="button primary" disabled=${starting || running} onClick=${start}>
-            ${running ? "Running" : active.value.length ? "Add to the queue" : "Start"}
+            ${running ? "Running" : active.value.length ? "Add to the queue" : "Measure"}
           </button>
           <p class="facts" role="status">
-            ${job ? progress(job).map((each) => html`<span key=${each}>${each}</span>`) : "Not started yet."}
+            ${job ? progress(job).map((each) => html`<span key=${each}>${each}</span>`) : ""}
           </p>
         </div>
       </aside>
@@ -493,7 +539,7 @@ function Slow({ lesson, technique, chosen, values, form }) {
             `
             : html`
               <div class="result none">
-                <p class="quiet">The picture will appear here.</p>
+                <p class="quiet">Your own measurement will appear here.</p>
               </div>
             `
         }
@@ -501,10 +547,9 @@ function Slow({ lesson, technique, chosen, values, form }) {
       <${Finding}
         ...${parseFinding(result?.recipe?.words)}
         numbers=${result?.recipe?.numbers}
-        seeds=${result && [result.recipe?.settings.seed ?? 0]}
+        seeds=${result ? [result.recipe?.settings.seed ?? 0] : []}
         stale=${running}
         error=${job?.state === "failed" ? job.error : ""}
-        none="Not measured yet: this experiment trains networks or processes photographs, and takes a while."
       />
     </section>
   `;
@@ -521,11 +566,32 @@ export function parseFinding(saved = "") {
   return {};
 }
 
-/** @param {Found & { error: string | null, stale: boolean, none?: Child }} props */
-function Finding({ verdict, words: description, numbers, seeds = [], error, stale, none = "" }) {
+/** The verdict on the claim, and the numbers behind it; `note` says how it was measured.
+    @param {Found & { claim?: string, error: string | null, stale?: boolean, none?: Child, note?: Child }}
+        props */
+function Finding({
+  claim = "",
+  verdict,
+  words: description,
+  numbers,
+  seeds = [],
+  error,
+  stale = false,
+  none = "",
+  note = "",
+}) {
   const listed = Object.entries(numbers ?? {});
+  const range = seeds.length > 2 ? `${seeds[0]} to ${seeds.at(-1)}` : seeds.join(", ");
+  const withSeeds = range && `, with seed${seeds.length > 1 ? "s" : ""} ${range}`;
   return html`
     <div class="finding" data-stale=${stale}>
+      ${
+        claim &&
+        html`
+          <h2>Is it true?</h2>
+          <p class="claim">${claim}</p>
+        `
+      }
       <p class="verdict-of" role="status" aria-live="polite">
         ${verdict && html`<b data-verdict=${verdict}>${VERDICTS[verdict]}:</b>`}${" "}
         ${description ?? (verdict ? "" : none)}
@@ -533,30 +599,36 @@ function Finding({ verdict, words: description, numbers, seeds = [], error, stal
       <p class="wrong" role="alert">
         ${error}
       </p>
+      ${note && html`<p class="hint">${note}</p>`}
       ${
         listed.length > 0 &&
         html`
-          <dl>
-            ${listed.map(
-              ([name, value]) => html`
-                <div key=${name}>
-                  <dt>${name}</dt>
-                  <dd>${figure(value)}</dd>
-                </div>
-              `,
-            )}
-            ${
-              seeds.length > 0 &&
-              html`
-                <div>
-                  <dt>${seeds.length > 1 ? "seeds" : "seed"}</dt>
-                  <dd>${seeds.length > 2 ? `${seeds[0]} to ${seeds.at(-1)}` : seeds.join(", ")}</dd>
-                </div>
-              `
-            }
-          </dl>
+          <details class="behind">
+            <summary>
+              The numbers${withSeeds}
+            </summary>
+            <dl>
+              ${listed.map(
+                ([name, value]) => html`
+                  <div key=${name}>
+                    <dt>${name}</dt>
+                    <dd>${figure(value)}</dd>
+                  </div>
+                `,
+              )}
+            </dl>
+          </details>
         `
       }
+    </div>
+  `;
+}
+
+/** @param {{ charts: (Charted | null)[], stale?: boolean }} props */
+function Charts({ charts, stale = false }) {
+  return html`
+    <div class="charts" data-stale=${stale}>
+      ${charts.map((chart, place) => html`<${Chart} key=${place} chart=${chart} />`)}
     </div>
   `;
 }
