@@ -120,6 +120,15 @@ TechniqueDescription = TypedDict("TechniqueDescription", {
     "thumbnails": dict[str, str], "inputs": list[Role], "live": list[str], "plain": list[str],
     "hidden": list[str],
 })  # fmt: skip
+LayerOf = TypedDict("LayerOf", {
+    "name": str, "shape": list[int], "field": int | None, "sees": str, "minor": bool,
+})  # fmt: skip
+NetworkLayers = TypedDict("NetworkLayers", {
+    "side": int, "layers": list[LayerOf], "default": str, "classes": list[str],
+})  # fmt: skip
+Channels = TypedDict("Channels", {
+    "channels": list[int], "side": int, "columns": int, "picture": str | None,
+})  # fmt: skip
 Room = TypedDict("Room", {"name": str, "title": str, "own": bool})
 Place = TypedDict("Place", {"label": str, "room": str, "kind": str, "role": str, "suffix": str})
 Techniques = TypedDict("Techniques", {
