@@ -102,4 +102,5 @@ def _technique_description(technique: Technique) -> TechniqueDescription:
         "live": list(technique.live),
         "plain": list(technique.shown_first),
         "hidden": list(technique.hidden),
+        "exclusive": [list(pair) for pair in technique.exclusive],
     }

@@ -118,7 +118,7 @@ TechniqueDescription = TypedDict("TechniqueDescription", {
     "kind": str, "room": str, "title": str, "words": str, "schema": dict[str, Any],
     "example": Settings, "presets": dict[str, dict[str, Any]], "preset_help": dict[str, str],
     "thumbnails": dict[str, str], "inputs": list[Role], "live": list[str], "plain": list[str],
-    "hidden": list[str],
+    "hidden": list[str], "exclusive": list[list[str]],
 })  # fmt: skip
 LayerOf = TypedDict("LayerOf", {
     "name": str, "shape": list[int], "field": int | None, "sees": str, "minor": bool,

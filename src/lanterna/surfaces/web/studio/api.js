@@ -66,6 +66,7 @@ import { signal } from "./html.js";
     @property {string[]} live - settings that can change while a job runs
     @property {string[]} plain - settings that are always shown
     @property {string[]} hidden
+    @property {[string, string][]} exclusive - pairs of settings of which only one may be given
 
     @typedef {object} Cell - of a contact sheet
     @property {string} label

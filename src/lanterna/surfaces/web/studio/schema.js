@@ -96,8 +96,13 @@ export function parseValue(text, { type, optional, items, picks }) {
     return text.trim() === "" || Number.isNaN(Number(text)) ? undefined : Number(text);
   if (type === "array") {
     // A class may have several words, a layer several channels: "block9:31,40, block12" are two layers.
-    const between = picks === "class" ? /\s*,\s*/ : picks === "channel" || !picks ? /[,\s]+/ : /,?\s+|,(?!\d)/;
-    const parts = text.trim().replace(/,\s+(?=\d)/g, ",").split(between).filter(Boolean);
+    const between =
+      picks === "class" ? /\s*,\s*/ : picks === "channel" || !picks ? /[,\s]+/ : /,?\s+|,(?!\d)/;
+    const parts = text
+      .trim()
+      .replace(/,\s+(?=\d)/g, ",")
+      .split(between)
+      .filter(Boolean);
     return items?.type === "number" || items?.type === "integer"
       ? parts.map(Number).filter((each) => !Number.isNaN(each))
       : parts;

@@ -12,6 +12,7 @@ import { settings, parseValue, formatValue } from "../schema.js";
 import { Frame, side, useLive } from "../frame.js";
 import { Fetch, FirstTime } from "../shelf.js";
 import { stepPicture, Steps } from "../steps.js";
+import { useLayers } from "../targets.js";
 import {
   active,
   attempt,
@@ -29,6 +30,7 @@ import { Cells } from "../cells.js";
 
 /** @import { Child, Ref } from "preact" */
 /** @import { Input, Job, Picture, Technique, Settings } from "../api.js" */
+/** @import { Setting } from "../schema.js" */
 
 const Mask = lazy(() => import("../mask.js"));
 const CHECK_DELAY = 150; // milliseconds without a change, before the server is asked about the settings
@@ -54,7 +56,9 @@ function TechniqueRoom({ room, kinds, technique, query }) {
   const all = useMemo(() => settings(technique), [technique]);
   const requested = query.get("preset") ?? "";
   const preset = technique.presets[requested] ? requested : null;
-  const base = preset ? technique.presets[preset] : query.get("network") ? {} : technique.example;
+  const network = query.get("network");
+  const example = useExampleOf(technique, all, preset ? null : network);
+  const base = preset ? technique.presets[preset] : network ? example : technique.example;
   const chosen = Object.fromEntries(
     all
       .map((each) => [each.name, parseValue(query.get(each.name), each)])
@@ -102,7 +106,13 @@ function TechniqueRoom({ room, kinds, technique, query }) {
       @param {any} value */
   function change(name, value) {
     const setting = all.find((each) => each.name === name);
-    setQuery({ [name]: value === undefined ? null : formatValue(value) });
+    /** @type {Record<string, string | null>} */
+    const changes = { [name]: value === undefined ? null : formatValue(value) };
+    // What the setting excludes is left out; what is picked from a network goes with the network.
+    for (const other of technique.exclusive.filter((pair) => pair.includes(name)).flat())
+      if (other !== name) changes[other] = value != null && base[other] != null ? formatValue(null) : null;
+    if (name === "network") for (const each of all) if (each.picks) changes[each.name] = null;
+    setQuery(changes);
     if (technique.live.includes(name) && (starting || (running && job.kind === technique.kind)))
       sendLive(name, value === undefined ? (base[name] ?? setting?.defaultValue) : value);
   }
@@ -350,6 +360,7 @@ function TechniqueRoom({ room, kinds, technique, query }) {
             chosen=${chosen}
             change=${change}
             live=${running ? technique.live : []}
+            picture=${inputs[first]?.[0] ?? null}
           />
         </div>
         <${Go} job=${running ? job : null} problem=${problem}>
@@ -492,6 +503,23 @@ function useCheck(order) {
     };
   }, [body]);
   return { ...found, problem: found.body === body ? found.problem : "" };
+}
+
+/** What the form starts with for another network than the technique's own example is for: one of its layers.
+    @param {Technique} technique
+    @param {Setting[]} all
+    @param {string | null} network
+    @returns {Settings} */
+function useExampleOf(technique, all, network) {
+  const picked = all.filter(({ name, picks }) => picks && technique.example[name] != null);
+  const layers = useLayers(picked.length ? network : null);
+  return useMemo(
+    () =>
+      layers
+        ? Object.fromEntries(picked.map(({ name, picks }) => [name, picks === "layer" ? layers.default : 0]))
+        : {},
+    [layers],
+  );
 }
 
 /** Fill a required input with an example photograph; and once an optional one, if the job lacks something.
