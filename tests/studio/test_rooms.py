@@ -91,7 +91,9 @@ def test_a_cell_of_a_sheet_is_made_at_full_size(page: Page, studio: Server):
     sheet = studio("GET", f"/api/jobs/{settings_in(page)['job']}")["picture"]
     cell.focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("radio", name="Random", exact=True)).to_be_checked()
+    expect(
+        page.get_by_role("radiogroup", name="Technique").get_by_label("Random", exact=True)
+    ).to_be_checked()
     assert settings_in(page)["seed"] == "7"
     page.get_by_role("button", name="Start").click()
     expect(page.locator(".facts")).to_contain_text("done")

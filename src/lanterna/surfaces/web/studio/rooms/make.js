@@ -288,27 +288,7 @@ function TechniqueRoom({ room, kinds, technique, query }) {
         <div class="scroll">
           <h1>${words(room)}</h1>
           <p class="lead">${technique.words}</p>
-          ${
-            kinds.length > 1 &&
-            html`
-              <div class="segments wrap kinds" role="radiogroup" aria-label="Technique">
-                ${kinds.map(
-                  (each) => html`
-                    <label key=${each.kind}>
-                      <input
-                        type="radio"
-                        name="kind"
-                        checked=${each === technique}
-                        onChange=${() =>
-                          setQuery({ kind: each === kinds[0] ? null : each.kind, preset: null, job: null })}
-                      />
-                      <span>${each.title}</span>
-                    </label>
-                  `,
-                )}
-              </div>
-            `
-          }
+          ${kinds.length > 1 && html`<${Kinds} kinds=${kinds} technique=${technique} />`}
           ${
             technique.inputs.length > 0 &&
             html`
@@ -403,6 +383,49 @@ function TechniqueRoom({ room, kinds, technique, query }) {
         <//>
       </aside>
     </div>
+  `;
+}
+
+/** The room's techniques, in groups if they start from different things: a picture, a painting, nothing.
+    @param {{ kinds: Technique[], technique: Technique }} props */
+function Kinds({ kinds, technique }) {
+  /** @param {Technique} each */
+  const groupOf = ({ inputs: [input] }) => {
+    if (input?.suffix) return `From a ${input.role}`;
+    return kinds.find(({ inputs: [first] }) => !first === !input)?.title ?? "";
+  };
+  /** @type {Map<string, Technique[]>} */
+  const groups = new Map();
+  for (const each of kinds) groups.set(groupOf(each), [...(groups.get(groupOf(each)) ?? []), each]);
+  const [own] = [...groups].find(([, members]) => members.includes(technique)) ?? [""];
+  const open = (/** @type {Technique} */ each) =>
+    setQuery({ kind: each === kinds[0] ? null : each.kind, preset: null, job: null });
+  const row = (label, name, options) => html`
+    <div class="segments wrap kinds" role="radiogroup" aria-label=${label} data-of=${name}>
+      ${options.map(
+        ([title, checked, target]) => html`
+          <label key=${title}>
+            <input type="radio" name=${name} checked=${checked} onChange=${() => open(target)} />
+            <span>${title}</span>
+          </label>
+        `,
+      )}
+    </div>
+  `;
+  return html`
+    ${
+      groups.size > 1 &&
+      row(
+        "Start from",
+        "group",
+        [...groups].map(([name, [first]]) => [name, name === own, first]),
+      )
+    }
+    ${row(
+      "Technique",
+      "kind",
+      (groups.get(own) ?? kinds).map((each) => [each.title, each === technique, each]),
+    )}
   `;
 }
 
