@@ -15,6 +15,17 @@ if TYPE_CHECKING:
 
 
 WEB = files("lanterna.surfaces") / "web" / "studio"
+FIRST = {
+    "learn": "Each page is a claim of the lecture: try it by hand, then let the experiment measure it.",
+    "read": "Draw a digit with mouse, finger or pen, or drop a photograph of handwritten ones.",
+    "train": "Press Start and watch a network learn to read digits. You can use it in the other rooms.",
+    "teach": "Drop pictures of two classes or more, teach a network to tell them apart, and try another.",
+    "look": "See what each layer of a network makes of a picture, and what in it counts for the answer.",
+    "dream": "Press Start, and the network amplifies what it sees in the cat; or choose your own picture.",
+    "style": "Paint a photograph in the manner of a painting: choose your own, or start with the examples.",
+    "paint": "Press Start, and watch a network learn to paint a picture, pixel by pixel.",
+}
+"""What to do first in each room."""
 LOOKING = "look"  # a room that shows a picture in a network, without its own technique
 
 
@@ -36,7 +47,12 @@ def studio_description() -> Techniques:
 def _room(name: str, first: Technique) -> Room:
     """Describe a room: one with its own script, or one generated from its techniques."""
     own = (WEB / "rooms" / f"{name}.js").is_file()
-    return {"name": name, "title": first.title if first.name == name else name.capitalize(), "own": own}
+    return {
+        "name": name,
+        "title": first.title if first.name == name else name.capitalize(),
+        "own": own,
+        "first": FIRST.get(name, "Press Start, or choose a picture of your own first."),
+    }
 
 
 def _destinations(techniques: list[Technique]) -> list[Place]:

@@ -129,7 +129,7 @@ NetworkLayers = TypedDict("NetworkLayers", {
 Channels = TypedDict("Channels", {
     "channels": list[int], "side": int, "columns": int, "picture": str | None,
 })  # fmt: skip
-Room = TypedDict("Room", {"name": str, "title": str, "own": bool})
+Room = TypedDict("Room", {"name": str, "title": str, "own": bool, "first": str})
 Place = TypedDict("Place", {"label": str, "room": str, "kind": str, "role": str, "suffix": str})
 Techniques = TypedDict("Techniques", {
     "rooms": list[Room], "places": list[Place], "techniques": list[TechniqueDescription],

@@ -44,6 +44,7 @@ import { signal } from "./html.js";
     @property {string} name
     @property {string} title
     @property {boolean} own - whether it has its own script
+    @property {string} first - what to do in it first
 
     @typedef {object} Place - where a picture can be sent
     @property {string} label

@@ -64,7 +64,7 @@ export default function LayerDialog({ network, layers, picture, initial, may, cl
           Close
         </button>
       </header>
-      <div class="layers">
+      <div class="in-order">
         <ol aria-label="Layers, from the picture to the answer">
           ${shown.map(
             (each) => html`

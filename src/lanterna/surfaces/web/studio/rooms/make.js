@@ -304,13 +304,13 @@ function TechniqueRoom({ room, kinds, technique, query }) {
                       required=${required}
                       extra=${
                         role === grey?.role &&
-                        main &&
                         html`
                           <${Brushes}
                             count=${owners ? Math.max(1, owners.length) : inputs[role].length + 1}
                             masks=${inputs[role]}
                             several=${!!owners}
                             masking=${masking}
+                            disabled=${!main}
                             draw=${setMasking}
                           />
                         `
@@ -612,15 +612,16 @@ function Presets({ technique, preset }) {
 }
 
 /** A brush for each mask: one for each picture of a style, or one more than there are masks.
-    @param {{ count: number, masks: string[], several: boolean, masking: number | null, draw: (place: number |
-        null) => void }} props */
-function Brushes({ count, masks, several, masking, draw }) {
+    @param {{ count: number, masks: string[], several: boolean, masking: number | null, disabled: boolean,
+        draw: (place: number | null) => void }} props */
+function Brushes({ count, masks, several, masking, disabled, draw }) {
   return [...Array(count).keys()].map(
     (place) => html`
       <button
         type="button"
         key=${place}
         class="brush"
+        disabled=${disabled}
         aria-pressed=${masking === place}
         onClick=${() => draw(masking === place ? null : place)}
       >
