@@ -34,10 +34,10 @@ export function Introduction() {
       ${
         shown &&
         html`
-          <p>
-            ${room.first}
+          <aside aria-label="Introduction">
+            <p>${room.first}</p>
             <button type="button" class="away" aria-label="Hide this introduction" onClick=${dismiss}>×</button>
-          </p>
+          </aside>
         `
       }
     </div>
