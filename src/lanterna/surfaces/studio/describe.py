@@ -18,11 +18,11 @@ WEB = files("lanterna.surfaces") / "web" / "studio"
 FIRST = {
     "learn": "Each page is a claim of the lecture: try it by hand, then let the experiment measure it.",
     "read": "Draw a digit with mouse, finger or pen, or drop a photograph of handwritten ones.",
-    "train": "Press Start and watch a network learn to read digits. You can use it in the other rooms.",
-    "teach": "Drop pictures of two classes or more, teach a network to tell them apart, and try another.",
-    "look": "See what each layer of a network makes of a picture, and what in it counts for the answer.",
-    "dream": "Press Start, and the network amplifies what it sees in the cat; or choose your own picture.",
-    "style": "Paint a photograph in the manner of a painting: choose your own, or start with the examples.",
+    "train": "Press Start and watch a network learn to read digits, for use in the other rooms.",
+    "teach": "Drop pictures of two classes or more, press Teach, and try a new picture.",
+    "look": "See what each layer of a network makes of a picture, and what counts for its answer.",
+    "dream": "Press Start to amplify what a network sees in this picture, or choose your own.",
+    "style": "Choose your own photograph and painting, or press Start with these.",
     "paint": "Press Start, and watch a network learn to paint a picture, pixel by pixel.",
 }
 """What to do first in each room."""
