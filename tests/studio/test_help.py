@@ -61,7 +61,7 @@ def test_a_look_page_and_a_lesson_have_the_theme(page: Page) -> None:
 def test_a_room_introduces_itself_until_it_is_told_not_to(page: Page) -> None:
     go(page, "#/dream")
     expect(page.get_by_text("Press Start to amplify what a network sees")).to_be_visible()
-    page.get_by_role("button", name="Hide this introduction").click()
+    page.get_by_role("button", name="Hide the introduction").click()
     expect(page.locator("#main")).to_be_focused()
     page.reload()
     page.get_by_role("heading", name="Dream").wait_for()

@@ -9,8 +9,9 @@ import { matching } from "./targets.js";
 
 const MOST = 60; // matches that are listed
 
-/** @param {ControlProps & { names: string[], network: string }} props */
-export default function Classes({ id, setting, value, onChange, names, network, ...rest }) {
+/** `names` are null until they have loaded, after `want` was called; until then a class can be typed.
+    @param {ControlProps & { names: string[] | null, network: string, want: () => void }} props */
+export default function Classes({ id, setting, value, onChange, names, network, want, ...rest }) {
   const many = setting.type === "array";
   /** @type {string[]} */
   const chosen = many ? value : [];
@@ -19,7 +20,7 @@ export default function Classes({ id, setting, value, onChange, names, network, 
   const [at, setAt] = useState(0);
   /** @type {Ref<HTMLElement>} */
   const list = useRef();
-  const found = !open ? [] : matching(names, typed ?? "").filter((name) => !chosen.includes(name));
+  const found = !open ? [] : matching(names ?? [], typed ?? "").filter((name) => !chosen.includes(name));
   const shown = found.slice(0, MOST);
   const option = (/** @type {number} */ place) => `${id}-option-${place}`;
   useEffect(() => {
@@ -37,7 +38,7 @@ export default function Classes({ id, setting, value, onChange, names, network, 
   }
   function commit() {
     const text = typed?.trim() ?? "";
-    const name = names.find((each) => each.toLowerCase() === text.toLowerCase()) ?? text;
+    const name = names?.find((each) => each.toLowerCase() === text.toLowerCase()) ?? text;
     if (typed != null && (name || !many)) choose(name);
     else close();
   }
@@ -93,9 +94,12 @@ export default function Classes({ id, setting, value, onChange, names, network, 
         aria-activedescendant=${shown.length ? option(Math.min(at, shown.length - 1)) : undefined}
         autocomplete="off"
         spellcheck=${false}
-        placeholder=${chosen.length ? "Add another" : `Search ${names.length} classes`}
+        placeholder=${chosen.length ? "Add another" : "Search"}
         value=${typed ?? (many ? "" : (value ?? ""))}
-        onFocus=${(event) => event.target.select()}
+        onFocus=${(event) => {
+          want();
+          event.target.select();
+        }}
         onClick=${() => setOpen(true)}
         onInput=${(event) => {
           setTyped(event.target.value);
@@ -126,8 +130,13 @@ export default function Classes({ id, setting, value, onChange, names, network, 
         }
         ${
           open &&
+          names &&
           !found.length &&
-          html`<li class="quiet" role="presentation">${network} has no class like “${typed}”.</li>`
+          html`
+            <li class="quiet" role="presentation">
+              ${names.length ? `${network} has no class like “${typed}”.` : `${network} has no classes.`}
+            </li>
+          `
         }
       </ul>
     </div>

@@ -81,29 +81,12 @@ export function Form({ technique, base, chosen, change, live = [], without = [],
 /** @param {{ setting: Setting, value: any, defaultValue: any, changed: boolean, change: Change,
         live: boolean, around: Around }} props */
 function Control({ setting, value, defaultValue, changed, change, live, around }) {
-  const { name, type } = setting;
+  const { name } = setting;
   const id = `set-${name}`;
   const onChange = (next) => change(same(next, defaultValue) ? undefined : next);
   const props = { id, setting, value, onChange, "aria-describedby": `${id}-words` };
   if (setting.picks) Object.assign(props, { around });
-  const Kind =
-    setting.picks === "class"
-      ? OfClasses
-      : setting.picks
-        ? OfLayers
-        : name === "network" && type === "string"
-          ? NetworkChoice
-          : type === "boolean"
-            ? Switch
-            : type === "choice"
-              ? Choice
-              : type === "array" && setting.choices.length
-                ? Several
-                : type === "number" || type === "integer"
-                  ? setting.optional || setting.maximum == null || name === "seed"
-                    ? NumberInput
-                    : Slider
-                  : Text;
+  const Kind = kindOf(setting);
   return html`
     <div class="field" data-changed=${changed}>
       <div class="head">
@@ -137,6 +120,18 @@ function Control({ setting, value, defaultValue, changed, change, live, around }
       </p>
     </div>
   `;
+}
+
+/** The control for a setting.
+    @param {Setting} setting */
+function kindOf({ name, type, picks, choices, optional, maximum }) {
+  if (picks) return picks === "class" ? OfClasses : OfLayers;
+  if (name === "network" && type === "string") return NetworkChoice;
+  if (type === "boolean") return Switch;
+  if (type === "choice") return Choice;
+  if (type === "array" && choices.length) return Several;
+  if (type !== "number" && type !== "integer") return Text;
+  return optional || maximum == null || name === "seed" ? NumberInput : Slider;
 }
 
 /** A text input that keeps the text being typed when the page re-renders.
@@ -396,8 +391,8 @@ function NetworkChoice({ id, setting: _, value, onChange, ...rest }) {
 function OfLayers({ around, ...props }) {
   const { setting, value, onChange } = props;
   const network = around.value("network");
-  const layers = useLayers(network);
   const [open, setOpen] = useState(false);
+  const layers = useLayers(open ? network : null, () => setOpen(false));
   const channels =
     setting.picks === "channel" ? setting : around.all.find((each) => each.picks === "channel");
   const own = around.all.find((each) => each.picks === "layer" && each.type !== "array");
@@ -432,7 +427,7 @@ function OfLayers({ around, ...props }) {
   return html`
     <div class="with-button">
       <${setting.type === "integer" ? NumberInput : Text} ...${props} />
-      <button type="button" class="button" disabled=${!layers} onClick=${() => setOpen(true)}>
+      <button type="button" class="button" aria-busy=${open && !layers} onClick=${() => setOpen(true)}>
         Choose …
       </button>
     </div>
@@ -454,16 +449,13 @@ function OfLayers({ around, ...props }) {
   `;
 }
 
-/** Classes by search; as text if their names are not known.
+/** Classes by search. They are loaded when somebody looks for one.
     @param {ControlProps & { around: Around }} props */
 function OfClasses({ around, ...props }) {
   const network = around.value("network");
-  const names = useLayers(network)?.classes ?? null;
-  if (names && !names.length)
-    return html`
-      <input type="text" id=${props.id} disabled placeholder=${`${network} has no classes`} />
-    `;
-  return names
-    ? html`<${Classes} ...${props} names=${names} network=${network} />`
-    : html`<${Text} ...${props} />`;
+  const [wanted, setWanted] = useState(false);
+  const names = useLayers(wanted ? network : null)?.classes ?? null;
+  return html`
+    <${Classes} ...${props} names=${names} network=${network} want=${() => setWanted(true)} />
+  `;
 }

@@ -36,7 +36,7 @@ export function Introduction() {
         html`
           <aside aria-label="Introduction">
             <p>${room.first}</p>
-            <button type="button" class="away" aria-label="Hide this introduction" onClick=${dismiss}>×</button>
+            <button type="button" class="away" aria-label="Hide the introduction" onClick=${dismiss}>×</button>
           </aside>
         `
       }

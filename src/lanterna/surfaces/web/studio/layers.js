@@ -202,8 +202,8 @@ function Channels({ network, layer, side, picture, chosen, flip }) {
         ${seen(layer, side)}${" "}
         ${
           tiles?.picture
-            ? `Each tile is the part of ${picture ? "your" : "the example"} picture that a channel responds to ` +
-              "most; the most active come first."
+            ? `Each tile is the part of ${picture ? "your" : "the example"} picture that a channel ` +
+              "responds to most; the most active come first."
             : problem
         }
       </p>

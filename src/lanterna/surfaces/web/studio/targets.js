@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { useEffect, useState } from "./html.js";
+import { notify } from "./store.js";
 
 /** @import { State } from "preact" */
 
@@ -17,17 +18,22 @@ import { useEffect, useState } from "./html.js";
     @typedef {{ layer: string, channels: number[], rest: string }} Target - `rest` is what is only typed: a
         rank such as :strongest4, a weight such as *0.5 */
 
-/** The layers and classes of a network, or null until they have loaded.
+/** The layers and classes of a network, or null until they have loaded; `failed` is called if they cannot be.
     @param {string | null} network
+    @param {() => void} [failed]
     @returns {Layers | null} */
-export function useLayers(network) {
+export function useLayers(network, failed) {
   const [found, setFound] = useState(/** @type {{ network: string, layers: Layers } | null} */ (null));
   useEffect(() => {
     let cancelled = false;
     if (network)
       get(`/api/networks/${encodeURIComponent(network)}/layers`).then(
         (layers) => cancelled || setFound({ network, layers }),
-        () => {}, // the network is not here: its names can be typed
+        (error) => {
+          if (cancelled) return;
+          notify(error.message); // names can still be typed
+          failed?.();
+        },
       );
     return () => {
       cancelled = true;
