@@ -36,7 +36,7 @@ export function Introduction() {
         html`
           <aside aria-label="Introduction">
             <p>${room.first}</p>
-            <button type="button" class="away" aria-label="Hide the introduction" onClick=${dismiss}>×</button>
+            <button type="button" class="away" aria-label="Hide the introduction" onClick=${hide}>×</button>
           </aside>
         `
       }
@@ -44,7 +44,7 @@ export function Introduction() {
   `;
 }
 
-function dismiss() {
+function hide() {
   known.value = [...known.value, route.value.room];
   localStorage.setItem(KNOWN_KEY, known.value.join());
   document.getElementById("main")?.focus();
