@@ -39,6 +39,11 @@ def test_jobs_with_the_same_settings_are_the_measure():
     assert forecast(done[1]["settings"], (300, 200), done)["seconds"] == 45  # and one slow job is no matter
 
 
+def test_a_job_of_a_second_was_mostly_starting():
+    found = forecast({"network": "vgg19", "size": 512, "steps": 10}, (300, 200), [job(1, size=128)])
+    assert found["seconds"] <= 5  # not 16 times a second
+
+
 def test_nothing_is_said_of_a_network_that_never_ran():
     assert forecast({"network": "vgg16", "size": 256}, None, [job(20, size=256)])["seconds"] is None
 

@@ -86,6 +86,18 @@ def long_dream(studio: Server, cat: str) -> str:
     return job
 
 
+def test_a_long_random_picture_is_seen_and_stopped_at_once(studio: Server) -> None:
+    job = studio.start("random", settings={"width": 4000, "height": 3000, "samples": 8})  # takes minutes
+    studio.wait_until(job, lambda found: found["preview"] > 0 and found["state"] == "running")
+    status, content, _ = studio.request("GET", f"/api/jobs/{job}/preview")
+    assert status == 200
+    preview = Image.open(io.BytesIO(content))
+    assert preview.size == (1024, 768)
+    dark, light = preview.convert("L").crop((0, 700, 1024, 768)).getextrema()
+    assert light > dark + 20  # down to its last rows
+    assert studio.stop(job)["state"] == "stopped"
+
+
 def test_a_dream_reports_its_progress_and_is_saved(studio: Server, cat: str, real_shelf: Path) -> None:
     seen = []
     with studio.events() as events:

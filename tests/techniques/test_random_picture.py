@@ -10,7 +10,13 @@ from torch.nn import functional as F
 
 from lanterna.errors import UsageError
 from lanterna.techniques.execute import Job, begin, last_frame
-from lanterna.techniques.paint.random_picture import PRESETS, RandomPicture, random_loop, random_picture
+from lanterna.techniques.paint.random_picture import (
+    PRESETS,
+    RandomPicture,
+    random_frames,
+    random_loop,
+    random_picture,
+)
 from lanterna.techniques.paint.technique import RANDOM_SHEET, RandomSheet
 
 SMALL = {"width": 96, "height": 96}
@@ -51,6 +57,21 @@ def test_twice_the_size_shrunk_is_the_same():
     assert errors.mean() < 0.003
     assert errors.flatten().quantile(0.99) < 0.03
     assert difference(small, random_picture(RandomPicture(seed=6, width=72, height=48))) > 0.08
+
+
+def test_a_picture_is_first_coarse_then_sharp():
+    settings = RandomPicture(seed=7, width=480, height=400, samples=1)
+    frames, pictures = [], []
+    for frame in random_frames(settings):
+        frames.append(frame)
+        pictures.append(frame.picture.clone())
+    whole = random_picture(settings)
+    assert [frame.step for frame in frames] == list(range(1, frames[0].steps + 1))
+    assert torch.equal(pictures[-1], whole)
+    assert difference(pictures[0], whole) < 0.03 < difference(whole, whole.mean((1, 2), keepdim=True))
+    errors = [difference(each, whole) for each in pictures]
+    assert errors == sorted(errors, reverse=True)  # it only becomes more like the result
+    assert len(set(errors)) == len(errors)
 
 
 @pytest.mark.slow

@@ -15,6 +15,17 @@ if TYPE_CHECKING:
 
 
 WEB = files("lanterna.surfaces") / "web" / "studio"
+FIRST = {
+    "learn": "Each page is a claim of the lecture: try it by hand, then let the experiment measure it.",
+    "read": "Draw a digit with mouse, finger or pen, or drop a photograph of handwritten ones.",
+    "train": "Press Start and watch a network learn to read digits, for use in the other rooms.",
+    "teach": "Drop pictures of two classes or more, press Teach, and try a new picture.",
+    "look": "See what each layer of a network makes of a picture, and what counts for its answer.",
+    "dream": "Press Start to amplify what a network sees in this picture, or choose your own.",
+    "style": "Choose your own photograph and painting, or press Start with these.",
+    "paint": "Press Start, and watch a network learn to paint a picture, pixel by pixel.",
+}
+"""What to do first in each room."""
 LOOKING = "look"  # a room that shows a picture in a network, without its own technique
 
 
@@ -36,7 +47,12 @@ def studio_description() -> Techniques:
 def _room(name: str, first: Technique) -> Room:
     """Describe a room: one with its own script, or one generated from its techniques."""
     own = (WEB / "rooms" / f"{name}.js").is_file()
-    return {"name": name, "title": first.title if first.name == name else name.capitalize(), "own": own}
+    return {
+        "name": name,
+        "title": first.title if first.name == name else name.capitalize(),
+        "own": own,
+        "first": FIRST.get(name, "Press Start, or choose a picture of your own first."),
+    }
 
 
 def _destinations(techniques: list[Technique]) -> list[Place]:
@@ -103,4 +119,5 @@ def _technique_description(technique: Technique) -> TechniqueDescription:
         "plain": list(technique.shown_first),
         "hidden": list(technique.hidden),
         "wall": technique.wall,
+        "exclusive": [list(pair) for pair in technique.exclusive],
     }

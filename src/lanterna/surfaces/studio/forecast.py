@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 _PROPORTIONAL = ("steps", "width", "height", "frames", "epochs", "fraction", "samples")
 _NOT_SLOWER = {*_PROPORTIONAL, "size", "seed"}  # their values may differ in a job that is compared
-_START = 1.0  # seconds that a job takes however small it is
+_START = 2.0  # seconds, at most, that a job takes however small it is,
+_STARTING = 0.8  # and the share of a short job that may be starting
 _LIKE = 3  # jobs that a forecast is the median of
 _OWN_SIZE = 512  # pixels, along the longer side, at most: of jobs that do not set a size
 _LONG = 300.0  # seconds from which a smaller size is offered,
@@ -42,7 +43,7 @@ def forecast(
     )[:_LIKE]
     if not nearest:
         return {"seconds": None, "smaller": None}
-    starting = min(_START, *(each["seconds"] / 2 for each, _ in nearest))
+    starting = min(_START, *(_STARTING * each["seconds"] for each, _ in nearest))
     rate = statistics.median((each["seconds"] - starting) / amount for each, amount in nearest)
     seconds = starting + rate * work
     smaller = None

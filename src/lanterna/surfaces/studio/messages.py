@@ -130,9 +130,18 @@ TechniqueDescription = TypedDict("TechniqueDescription", {
     "kind": str, "room": str, "title": str, "words": str, "schema": dict[str, Any],
     "example": Settings, "presets": dict[str, dict[str, Any]], "preset_help": dict[str, str],
     "thumbnails": dict[str, str], "inputs": list[Role], "live": list[str], "plain": list[str],
-    "hidden": list[str], "wall": str,
+    "hidden": list[str], "wall": str, "exclusive": list[list[str]],
 })  # fmt: skip
-Room = TypedDict("Room", {"name": str, "title": str, "own": bool})
+LayerOf = TypedDict("LayerOf", {
+    "name": str, "shape": list[int], "field": int | None, "sees": str, "minor": bool,
+})  # fmt: skip
+NetworkLayers = TypedDict("NetworkLayers", {
+    "side": int, "layers": list[LayerOf], "default": str, "classes": list[str],
+})  # fmt: skip
+Channels = TypedDict("Channels", {
+    "channels": list[int], "side": int, "columns": int, "picture": str | None,
+})  # fmt: skip
+Room = TypedDict("Room", {"name": str, "title": str, "own": bool, "first": str})
 Place = TypedDict("Place", {"label": str, "room": str, "kind": str, "role": str, "suffix": str})
 Techniques = TypedDict("Techniques", {
     "rooms": list[Room], "places": list[Place], "techniques": list[TechniqueDescription],

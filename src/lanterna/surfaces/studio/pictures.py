@@ -82,8 +82,13 @@ def _is_transparent(file: Image.Image) -> bool:
 
 def write_jpeg(picture: Tensor, target: Path, side: int) -> None:
     """Write a picture atomically as a JPEG of at most `side` pixels along its longer side."""
+    from torch.nn.functional import avg_pool2d
+
     from lanterna.images.drawing import as_image
 
+    times = max(picture.shape[1:]) // (2 * side)
+    if times > 1:  # averaging is quicker than converting all of a large picture
+        picture = avg_pool2d(picture[None], times, ceil_mode=True)[0]
     image = as_image(picture)
     image.thumbnail((side, side), reducing_gap=2.0)
     temporary = target.with_suffix(".new")

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
 PREVIEW_SIDE, THUMBNAIL_SIDE = 1024, 512
 _PROGRESS_INTERVAL, _PREVIEW_INTERVAL, _CHECKPOINT_INTERVAL = 0.2, 0.25, 0.2  # seconds, at least
-_MAX_PREVIEW_SHARE = 0.1  # of the running time that may be spent on previews
+_MAX_PREVIEW_SHARE = 0.1  # of the running time that may be spent on previews,
+_MAX_PREVIEW_INTERVAL = 0.5  # as long as there are two a second
 _MAX_EXIT_SECONDS = 20.0  # seconds to exit in when the server is gone
 
 Message = dict[str, Any]
@@ -322,7 +323,8 @@ class _Run:
                 write_jpeg(picture, self.folder / "preview.jpg", PREVIEW_SIDE)
                 fresh = True
                 seconds = time.monotonic() - clock
-                self.preview_due = clock + max(_PREVIEW_INTERVAL, seconds / _MAX_PREVIEW_SHARE)
+                pause = min(_MAX_PREVIEW_INTERVAL, seconds / _MAX_PREVIEW_SHARE)
+                self.preview_due = clock + max(_PREVIEW_INTERVAL, pause)
         fraction_done = work.fraction_done(frame)
         self.started = self.started or (clock, fraction_done)
         if force or fresh or clock >= self.progress_due or frame.step == frame.steps:

@@ -113,6 +113,7 @@ export function makePlot(plane, output) {
   observer.observe(plane);
   const theme = matchMedia("(prefers-color-scheme: light)");
   theme.addEventListener("change", draw);
+  addEventListener("theme", draw);
   return {
     /** @param {Chart} next */
     show(next) {
@@ -123,6 +124,7 @@ export function makePlot(plane, output) {
     remove() {
       observer.disconnect();
       theme.removeEventListener("change", draw);
+      removeEventListener("theme", draw);
       plane.replaceChildren();
     },
   };

@@ -352,10 +352,12 @@ export function mount({ data, arrays }) {
     dirty.pixels = dirty.columns = true;
     pictures.update();
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  function recolour() {
     theme = readTheme(document.body);
     redraw();
-  });
+  }
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+  addEventListener("theme", recolour);
   addEventListener("beforeprint", render);
   Object.assign(window, { lanterna: page }); // for the console and the tests
   addView();

@@ -79,6 +79,7 @@ def standalone(
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <title>{escape(title)}</title>
 {styles(*sheets)}
+<script>{asset("theme.js")}</script>
 {body}
 <script type="application/json" id="lanterna-data">{_in_script({"data": data, "index": index})}</script>
 <script type="application/octet-stream" id="lanterna-arrays">{base64.b64encode(blob).decode()}</script>

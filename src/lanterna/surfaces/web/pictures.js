@@ -120,6 +120,7 @@ export function makePictures(page, arrays, find) {
     });
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => requestAnimationFrame(draw));
+  addEventListener("theme", () => requestAnimationFrame(draw));
   const update = () => {
     compare.value = page.state.compare ?? "";
     draw();

@@ -140,8 +140,11 @@ class Dream(Settings):
         default=(),
         description="Layers to excite, optionally with channels and a weight (block9:31,40*0.5); the "
         "network's default if none is given.",
+        json_schema_extra={"picks": "target"},
     )
-    class_: tuple[str, ...] = Field(default=(), description="Classes to excite, by name or number.")
+    class_: tuple[str, ...] = Field(
+        default=(), description="Classes to excite, by name or number.", json_schema_extra={"picks": "class"}
+    )
     pooling: Pooling = Field(
         default="maximum", description="How the network's pooling layers pool; average is smoother."
     )
@@ -149,6 +152,7 @@ class Dream(Settings):
     mask_layer: tuple[str, ...] = Field(
         default=(),
         description="The target in each mask, in order; those without one have the others' target.",
+        json_schema_extra={"picks": "target"},
     )
     size: int | None = Field(
         default=None, ge=32, le=16_384,

@@ -58,18 +58,24 @@ class Feature(Settings):
         default="maximum", description="How the network's pooling layers pool; average is smoother."
     )
     layer: str | None = Field(
-        default=None, description="The layer; the last, with the classes, if none is given."
-    )
-    channel: int | None = Field(default=None, ge=0, description="The channel (or dense unit) of the layer.")
+        default=None, description="The layer; the last, with the classes, if none is given.",
+        json_schema_extra={"picks": "layer"},
+    )  # fmt: skip
+    channel: int | None = Field(
+        default=None, ge=0, description="The channel (or dense unit) of the layer.",
+        json_schema_extra={"picks": "channel"},
+    )  # fmt: skip
     class_: str | None = Field(
-        default=None, min_length=1, description="A class by its name or number, instead of a channel."
-    )
+        default=None, min_length=1, description="A class by its name or number, instead of a channel.",
+        json_schema_extra={"picks": "class"},
+    )  # fmt: skip
     against: str | None = Field(
         default=None, min_length=1, description="A second channel or class, to suppress."
     )
     direction: tuple[int, int] | None = Field(
-        default=None, description="Two channels of the layer, for a picture between both."
-    )
+        default=None, description="Two channels of the layer, for a picture between both.",
+        json_schema_extra={"picks": "channel"},
+    )  # fmt: skip
     mix: float = Field(
         default=0.5, ge=0, le=1, description="The weight of the second channel in the direction."
     )

@@ -104,6 +104,7 @@ FEATURE = Technique(
     shown_first=("network", "layer", "channel", "class_", "steps"), check=_check_target,
     describe=_describe, example={"layer": "block9", "channel": 31},
     arguments=("layer", "channel"),
+    exclusive=(("channel", "class_"), ("layer", "class_"), ("channel", "direction"), ("class_", "direction")),
     manual="""Paint what a channel, unit or class of a network looks for (feature visualisation).
 
     `lanterna feature block9 31`, `--class goldfish`, `block9 --direction 31 40`, `block9 --sheet 16`;

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 _CONSTANT_SHARE = 0.4  # share of the training before the learning rate starts to fall
 _FALLS = 32  # number of steps in which the rate falls
 _CACHE = 400 * 2**20  # bytes of cached batches
-_MAX_PREVIEW = 2**18  # pixels
+_MAX_PREVIEW, _MIN_PREVIEW = 2**18, 192**2  # pixels
+_SLOW = 0.04  # seconds for a preview, from which the next one is smaller, so that two come in a second
 _MAX_SAMPLE = 2**16  # pixels over which the PSNR of a large picture is measured before the end
 
 LEARNING: dict[str, dict[str, Any]] = {
@@ -201,6 +202,8 @@ def _frames(
                 training.seconds += elapsed
                 # Previews take at most a tenth of the time, except in the first second.
                 due = training.seconds + max(0.2, 12 * elapsed) * min(1.0, 0.2 + training.seconds)
+                if elapsed > _SLOW and not extra_steps:  # a film needs all pictures alike
+                    training.preview = max(_MIN_PREVIEW, training.preview // 2)
             training.change((yield frame))
             checkpointer.maybe_save(training.state())
     finally:
@@ -239,6 +242,7 @@ class _Training:
         self.cache: dict[int, tuple[Tensor | Corners, Tensor | None, Tensor]] = {}
         self.batch_order: Tensor | None = None
         self.steps_done, self.steps, self.seconds = 0, settings.steps or 0, 0.0
+        self.preview = _MAX_PREVIEW
         self.by_clock, self.falls = settings.steps is None, list(settings.falls)
         self.loss_sum, self.losses, self.loss = torch.zeros((), device=device), 0, 0.0
 
@@ -333,7 +337,7 @@ class _Training:
         """Render the painting as it is now, and measure its PSNR."""
         pixels, painting = self.pixels, Painting(self.network)
         height, width = pixels.size
-        scale = 1.0 if self.finished else min(1.0, math.sqrt(_MAX_PREVIEW / (height * width)))
+        scale = 1.0 if self.finished else min(1.0, math.sqrt(self.preview / (height * width)))
         size = max(1, round(height * scale)), max(1, round(width * scale))
         if self.losses:
             self.loss = self.loss_sum.item() / self.losses
@@ -360,10 +364,11 @@ class _Training:
 
     def _psnr(self, subset: Tensor | None, count: int, rendered: Tensor | None) -> float:
         """Return the PSNR over `count` pixels, a subset or all, or over a sample of them."""
-        if self.finished or count <= _MAX_SAMPLE or rendered is not None:
+        sample = min(_MAX_SAMPLE, self.preview)
+        if self.finished or count <= sample or rendered is not None:
             chosen = subset if subset is not None else torch.arange(count)
         else:
-            chosen = (torch.arange(_MAX_SAMPLE) * (count / _MAX_SAMPLE)).long()
+            chosen = (torch.arange(sample) * (count / sample)).long()
             chosen = chosen if subset is None else subset[chosen]
         total = 0.0
         for indices in torch.split(chosen, TILE):

@@ -26,6 +26,7 @@ from pydantic import Field
 from torch import Tensor
 
 from lanterna.networks.coordinates import ACTIVATIONS
+from lanterna.techniques.octaves import resized
 from lanterna.techniques.technique import Frame, Settings
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "line": lambda x: x,
 }
 _TILE = 2**15  # positions rendered at a time
+_COARSE = 192  # pixels along the longer side of the first, coarse picture
 _GRID = 48  # positions along each side of the grid for means and stds
 _LOG_GAIN_STD = 0.6  # std of the logarithm of neurons' gains
 
@@ -126,7 +128,28 @@ def random_picture(settings: RandomPicture | None = None, *, size: tuple[int, in
     more memory than the result.
     """
     settings = settings or RandomPicture()
-    return _render(_random_network(settings), settings, size or (settings.height, settings.width))
+    size = size or (settings.height, settings.width)
+    result = torch.empty(3, *size)
+    for _ in _render(_random_network(settings), settings, result):
+        pass
+    return result
+
+
+def random_frames(settings: RandomPicture) -> Generator[Frame, None, None]:
+    """Yield the picture of a seed as it becomes sharp: first coarse, all of it; then tile by tile."""
+    network = _random_network(settings)
+    picture = torch.empty(3, settings.height, settings.width)
+    share = _COARSE / max(settings.height, settings.width)
+    coarsely = share <= 0.5  # a small picture is done soon
+    steps = coarsely - (-settings.height * settings.width // _tile(settings))
+    if coarsely:
+        coarse = torch.empty(3, max(1, round(settings.height * share)), max(1, round(settings.width * share)))
+        for _ in _render(network, settings.changed({"samples": 1}), coarse):
+            pass
+        picture.copy_(resized(coarse, (settings.height, settings.width)).clamp(0, 1))
+        yield Frame(1, steps, picture=picture)
+    for done in _render(network, settings, picture):
+        yield Frame(coarsely + done, steps, picture=picture)
 
 
 def random_loop(settings: RandomPicture, frames: int = 120, *, done: int = 0) -> Generator[Frame, None, None]:
@@ -150,7 +173,9 @@ def random_loop(settings: RandomPicture, frames: int = 120, *, done: int = 0) ->
             for parameter, first, second in zip(network.weights + network.biases, *directions, strict=True)
         ]
         moved_network = replace(network, weights=moved[:count], biases=moved[count:])
-        picture = _render(moved_network, settings, (settings.height, settings.width))
+        picture = torch.empty(3, settings.height, settings.width)
+        for _ in _render(moved_network, settings, picture):
+            pass
         yield Frame(index + 1, frames, {"angle": 360 * index / frames}, picture)
 
 
@@ -230,24 +255,29 @@ class _NormalisedNetwork:
         return sums
 
 
-def _render(network: _Network, settings: RandomPicture, size: tuple[int, int]) -> Tensor:
-    height, width = size
-    shorter = min(size)
+def _tile(settings: RandomPicture) -> int:
+    """Return how many pixels are rendered at a time."""
+    return _TILE // settings.samples**2
+
+
+def _render(network: _Network, settings: RandomPicture, result: Tensor) -> Generator[int, None, None]:
+    """Render into `result` `(3, H, W)`, yielding the number of tiles that are done."""
+    height, width = result.shape[1:]
+    shorter = min(height, width)
     sides = height / shorter / settings.zoom, width / shorter / settings.zoom
     normalised = _NormalisedNetwork(network, settings, (height / shorter, width / shorter))
-    result = torch.empty(3, height * width)
-    samples = settings.samples
+    samples, tile = settings.samples, _tile(settings)
     offsets = (torch.arange(samples) + 0.5) / samples
-    for first in range(0, height * width, _TILE // samples**2):
-        pixels = torch.arange(first, min(first + _TILE // samples**2, height * width))
+    for done, first in enumerate(range(0, height * width, tile), start=1):
+        pixels = torch.arange(first, min(first + tile, height * width))
         row = (pixels // width)[:, None, None] + offsets[None, :, None]  # (N, samples, 1)
         column = (pixels % width)[:, None, None] + offsets[None, None, :]
         y = ((row / height * 2 - 1) * sides[0]).expand(-1, -1, samples).flatten()
         x = ((column / width * 2 - 1) * sides[1]).expand(-1, samples, -1).flatten()
         outputs = normalised(_inputs(settings, network.centre, x, y))
         colours = _to_colours(outputs, settings, network.palette)
-        result[:, pixels] = colours.view(len(pixels), samples**2, 3).mean(1).T
-    return result.view(3, height, width)
+        result.view(3, -1)[:, pixels] = colours.view(len(pixels), samples**2, 3).mean(1).T
+        yield done
 
 
 def _to_colours(outputs: Tensor, settings: RandomPicture, palette: _Palette) -> Tensor:

@@ -19,7 +19,7 @@ from lanterna.techniques.paint.algorithm import Paint, PaintFrame, paint
 from lanterna.techniques.paint.painting import Painting, open_painting
 from lanterna.techniques.paint.pixels import LONGEST
 from lanterna.techniques.paint.race import Race, RaceFrame, race
-from lanterna.techniques.paint.random_picture import RandomPicture, random_loop, random_picture
+from lanterna.techniques.paint.random_picture import RandomPicture, random_frames, random_loop
 from lanterna.techniques.paint.rendering import (
     MAX_PIXELS,
     Grid,
@@ -295,7 +295,7 @@ _SHEET_WIDTH = 240  # pixels, of a picture on a sheet
 
 
 def _random(job: Job) -> Frames:
-    yield Frame(1, 1, picture=random_picture(job.settings))
+    return random_frames(job.settings)
 
 
 def _check_size(settings: RandomPicture, _: Mapping[str, int]) -> RandomPicture:

@@ -128,10 +128,14 @@ class Stylize(Settings):
         default="wasserstein",
         description="How styles are compared: by means and covariances of features, or by Gram matrices.",
     )
-    content_layer: str | None = Field(default=None, description="The layer for the content; relu4_2 in VGG.")
+    content_layer: str | None = Field(
+        default=None, description="The layer for the content; relu4_2 in VGG.",
+        json_schema_extra={"picks": "layer"},
+    )  # fmt: skip
     style_layers: tuple[str, ...] = Field(
-        default=(), description="The layers for the style; by default one at each of VGG's five resolutions."
-    )
+        default=(), description="The layers for the style; by default one at each of VGG's five resolutions.",
+        json_schema_extra={"picks": "layer"},
+    )  # fmt: skip
     optimiser: Literal["lbfgs", "adam"] = Field(default="lbfgs", description="The optimiser of the pixels.")
     steps: int = Field(
         default=24, ge=1, le=5000, description="Steps at the final size; smaller sizes take more."

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lanterna.networks.receptive import receptive_fields
 from lanterna.probes.objectives import each_layer_output, native_layer_outputs
 from lanterna.probes.statistics import Moments, moments
 from lanterna.techniques.octaves import resized_mask
@@ -156,17 +157,14 @@ def receptive_radius(network: Network, layers: frozenset[str]) -> int:
     Exact for a chain of convolutions and pools, such as VGG. For any other network return 128, which
     covers most of the receptive field; its tiles are then not exact.
     """
-    field, step, largest = 1, 1, 1
-    for name, layer in network.layers.items():
+    for layer in network.layers.values():
         if isinstance(layer, nn.Sequential) and isinstance(layer[0], nn.MaxPool2d):
-            layer = layer[0]  # `optimize_for_inference` joins a pool and the ReLU after it
-        if isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
-            kernel, stride = _longest(layer.kernel_size), _longest(layer.stride)
-            field, step = field + (kernel - 1) * step, step * stride
-        elif next(layer.parameters(), None) is not None or isinstance(layer, nn.Sequential):
+            continue  # `optimize_for_inference` joins a pool and the ReLU after it
+        sliding = isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d)
+        if not sliding and (next(layer.parameters(), None) is not None or isinstance(layer, nn.Sequential)):
             return 128
-        if name in layers:
-            largest = field
+    fields = receptive_fields(network)
+    largest = max((fields[name] or 256 for name in layers), default=1)
     return -(-largest // 2)
 
 
@@ -327,7 +325,3 @@ def _split_side(length: int, tile: int, margin: int) -> list[_Span]:
         )
         for start in range(0, length, core)
     ]
-
-
-def _longest(size: int | tuple[int, ...]) -> int:
-    return size if isinstance(size, int) else max(size)

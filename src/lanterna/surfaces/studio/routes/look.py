@@ -1,6 +1,6 @@
-"""The look page of a picture in a network, for the frame in the room Look.
+"""What runs a picture through a network: the page for the frame in the room Look, and a layer's channels.
 
-It is the page that `lanterna look` writes, with inline scripts. The guard serves it with its own content
+The page is the one that `lanterna look` writes, with inline scripts. The guard serves it with its own content
 security policy, in a sandbox: its scripts run, but cannot reach the studio.
 """
 
@@ -9,20 +9,25 @@ from __future__ import annotations
 import re
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from starlette.responses import HTMLResponse
 
 from lanterna.errors import LanternaError, MissingError, display_names
-from lanterna.surfaces.studio.messages import Id
-from lanterna.surfaces.studio.routes.requests import ApiRoute, parameter, studio_of
+from lanterna.surfaces.studio.messages import Channels, Id
+from lanterna.surfaces.studio.routes.requests import ApiResponse, ApiRoute, parameter, studio_of
 from lanterna.surfaces.studio.store import checked_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from starlette.requests import Request
     from starlette.responses import Response
+
+    from lanterna.surfaces.studio.studio import Studio
+
+_Result = TypeVar("_Result")
 
 PATH = "/api/look"
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
@@ -35,13 +40,27 @@ async def look(request: Request) -> Response:
     picture = store.picture(checked_id(query["picture"])) if "picture" in query else None
     name, file = query.get("network", "conv"), None if picture is None else store.file(picture)
     title = "a test digit" if picture is None else picture["title"] or "a picture"
-    try:  # in a process of its own, so that a large network cannot take the page along
-        page = await studio.looker.run(_titled_page, name, file, title)
+    page = await _in_looker(studio, name, _titled_page, name, file, title)
+    return HTMLResponse(page, headers={"cache-control": "no-store"})
+
+
+async def channels(request: Request) -> Response:
+    """Return a layer's channels on a picture (by default an example), the most active first."""
+    studio, query = studio_of(request), request.query_params
+    store = studio.store
+    file = store.file(store.picture(checked_id(query["picture"]))) if "picture" in query else None
+    name, layer = query.get("network", "conv"), query.get("layer", "")
+    return ApiResponse(await _in_looker(studio, name, _titled_channels, name, layer, file))
+
+
+async def _in_looker(studio: Studio, name: str, function: Callable[..., _Result], *args: object) -> _Result:
+    """Call a function in a process of its own, so that a large network cannot take the page along."""
+    try:
+        return await studio.looker.run(function, *args)
     except BrokenProcessPool:
         raise LanternaError(
             f"{name} took too much memory or time, and was stopped: try a smaller network"
         ) from None
-    return HTMLResponse(page, headers={"cache-control": "no-store"})
 
 
 def _titled_page(name: str, file: Path | None, title: str) -> str:
@@ -57,37 +76,37 @@ def _last_trained(name: str) -> float:
     return weights.stat().st_mtime if weights is not None and weights.is_file() else 0.0
 
 
+def _titled_channels(name: str, layer: str, file: Path | None) -> Channels:
+    with display_names({} if file is None else {file: "the picture"}):
+        return _channels(name, layer, file, _last_trained(name))
+
+
+@lru_cache(maxsize=16)  # for layers that are compared
+def _channels(name: str, layer: str, file: Path | None, _: float) -> Channels:
+    from lanterna.surfaces.studio.layers import channels
+
+    return channels(name, layer, file)
+
+
 @lru_cache(maxsize=2)  # the room first checks for an error, then loads the frame
 def _page(name: str, file: Path | None, title: str, _: float) -> str:
-    from lanterna.images import open_picture
-    from lanterna.images.digits import mnist
-    from lanterna.networks import open_network, shelf_items, to_input
-    from lanterna.shelf import is_fetched
-    from lanterna.surfaces.studio.techniques import check_network
+    from lanterna.surfaces.studio.layers import network_input, open_here
     from lanterna.surfaces.web.look_page import look_page
-    from lanterna.techniques.classify.algorithm import LONGEST
-    from lanterna.techniques.read.algorithm import read
 
-    check_network(name)
-    missing = [item for item in shelf_items(name) if not is_fetched(item)]
-    if missing:
-        raise MissingError(f"{name} has not been fetched yet: lanterna shelf fetch {' '.join(missing)}")
-    network = open_network(name, device="cpu", trust=False)
-    digits = network.input_spec.is_of_digits
-    if file is None:
-        if not digits:
-            raise MissingError(f"choose a picture for {name}")
-        image = mnist("test").images[:1].float().view(1, 28, 28) / 255
-    elif digits and (page := read(file, network=network)):
-        image = page[0].image
-    else:
-        image = to_input(open_picture(file, longest=LONGEST), network.input_spec)
-    return look_page(network, image, name=name, title=title)
+    network = open_here(name)
+    if file is None and not network.input_spec.is_of_digits:
+        raise MissingError(f"choose a picture for {name}")
+    return look_page(network, network_input(network, file), name=name, title=title)
 
 
 ROUTES = [
     ApiRoute(PATH, look, answer="text/html", query={
         "network": parameter("The network; default conv.", min_length=1),
         "picture": parameter("The picture's id; default a test digit.", Id),
+    }),
+    ApiRoute("/api/channels", channels, answer=Channels, query={
+        "network": parameter("The network; default conv.", min_length=1),
+        "layer": parameter("The layer.", min_length=1),
+        "picture": parameter("The picture's id; default a test digit or an example.", Id),
     }),
 ]  # fmt: skip

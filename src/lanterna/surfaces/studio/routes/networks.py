@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import UsageError
 from lanterna.settings import networks_folder
-from lanterna.surfaces.studio.messages import Network, NetworkName, NewName
+from lanterna.surfaces.studio.messages import Network, NetworkLayers, NetworkName, NewName
 from lanterna.surfaces.studio.routes.jobs import network_kinds
 from lanterna.surfaces.studio.routes.requests import ApiResponse, ApiRoute, parsed_body, studio_of
 
@@ -33,6 +33,17 @@ async def networks(_: Request) -> Response:
         return [asdict(each) for each in listings()]
 
     return ApiResponse(await asyncio.to_thread(listed))
+
+
+async def network_layers(request: Request) -> Response:
+    """Return a network's layers in order, with what each sees, and its classes."""
+    return ApiResponse(await studio_of(request).looker.run(_layers, request.path_params["name"]))
+
+
+def _layers(name: str) -> NetworkLayers:
+    from lanterna.surfaces.studio.layers import network_layers
+
+    return network_layers(name)
 
 
 async def rename_network(request: Request) -> Response:
@@ -98,6 +109,7 @@ def _trash_folder(request: Request) -> Path:
 
 ROUTES = [
     ApiRoute("/api/networks", networks, answer=list[Network]),
+    ApiRoute("/api/networks/{name}/layers", network_layers, answer=NetworkLayers),
     ApiRoute("/api/networks/{name}", rename_network, "PATCH", body=NewName, answer=NetworkName),
     ApiRoute("/api/networks/{name}", delete_network, "DELETE", answer=NetworkName),
     ApiRoute("/api/networks/{name}/restore", restore_network, "POST", answer=NetworkName),

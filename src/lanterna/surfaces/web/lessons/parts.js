@@ -118,9 +118,11 @@ export function plane(name, draw, { role = "img", className = "" } = {}) {
   observer.observe(host);
   const theme = matchMedia("(prefers-color-scheme: light)");
   theme.addEventListener("change", redraw);
+  addEventListener("theme", redraw);
   function stop() {
     observer.disconnect();
     theme.removeEventListener("change", redraw);
+    removeEventListener("theme", redraw);
   }
   return Object.assign(host, { sheet, redraw, stop });
 }

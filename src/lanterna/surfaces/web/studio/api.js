@@ -44,6 +44,7 @@ import { signal } from "./html.js";
     @property {string} name
     @property {string} title
     @property {boolean} own - whether it has its own script
+    @property {string} first - what to do in it first
 
     @typedef {object} Place - where a picture can be sent
     @property {string} label
@@ -67,6 +68,7 @@ import { signal } from "./html.js";
     @property {string[]} plain - settings that are always shown
     @property {string[]} hidden
     @property {string} wall - a setting whose values are shown as pictures; "" if there is none
+    @property {[string, string][]} exclusive - pairs of settings of which only one may be given
 
     @typedef {object} Cell - of a contact sheet
     @property {string} label

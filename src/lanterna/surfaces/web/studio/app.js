@@ -4,6 +4,7 @@ import { messageOf } from "lanterna/words.js";
 import { refused } from "./api.js";
 import { listenForDrops, question, Uploading } from "./drop.js";
 import { listen } from "./events.js";
+import { Help, Helpers, Introduction } from "./help.js";
 import { html, render, signal, useEffect } from "./html.js";
 import { lazy } from "./lazy.js";
 import { linkTo, Strip } from "./queue.js";
@@ -52,8 +53,10 @@ function App() {
           `,
         )}
       </nav>
+      <${Helpers} />
     </header>
-    <main id="main" tabindex="-1">
+    <${Introduction} />
+    <main key=${ready.value} id="main" tabindex="-1">
       ${
         ready.value === "ready"
           ? html`<${Room} key=${room} room=${room} />`
@@ -74,6 +77,7 @@ function App() {
       }
     </main>
     <${Strip} />
+    <${Help} />
     <div class="notices">
       ${
         ready.value === "ready" && refused.value

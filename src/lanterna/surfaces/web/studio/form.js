@@ -1,45 +1,59 @@
 // Controls generated from a technique's schema: nothing about a setting is repeated here.
 
 import { html, useState, words } from "./html.js";
+import { lazy } from "./lazy.js";
 import { sliderScale, same, settings, parseValue, formatValue } from "./schema.js";
 import { networks } from "./store.js";
+import { readTarget, useLayers, writeTarget } from "./targets.js";
 import { Explained } from "./terms.js";
 
 /** @import { State } from "preact" */
-/** @import { Technique, Settings } from "./api.js" */
+/** @import { Target } from "./targets.js" */
+/** @import { NetworkOf, Technique, Settings } from "./api.js" */
 /** @import { Bounded, Setting } from "./schema.js" */
 
 /** @typedef {Event & { target: HTMLInputElement }} Typing
 
     @typedef {(next: any) => void} Change
 
+    @typedef {object} Around - what a setting that picks from a network needs to know
+    @property {Setting[]} all
+    @property {(name: string) => any} value - of a setting
+    @property {(name: string, value: any) => void} change
+    @property {string | null} picture - the id of the main picture
+
     @typedef {{ id: string, setting: Setting, value: any, onChange: Change }} ControlProps */
+
+const LayerDialog = lazy(() => import("./layers.js"));
+const Classes = lazy(() => import("./search.js"));
 
 /** All controls of a technique: the basic ones, and the rest under "More".
 
     `base` are the preset's values, `chosen` the values that the user has changed; `change(name, value)` is
-    called with undefined for the default. `live` are the names that a running job accepts.
+    called with undefined for the default. `live` are the names that a running job accepts, `picture` is the
+    id of the picture that channels are shown on.
     @param {{ technique: Technique, base: Settings, chosen: Settings, change: (name: string, value: any) =>
-        void, live?: string[], without?: string[] }} props */
-export function Form({ technique, base, chosen, change, live = [], without = [] }) {
+        void, live?: string[], without?: string[], picture?: string | null }} props */
+export function Form({ technique, base, chosen, change, live = [], without = [], picture = null }) {
   const all = settings(technique).filter(({ name, type }) => !without.includes(name) && type !== "const");
   const plain =
     technique.plain?.map((name) => all.find((each) => each.name === name)).filter(Boolean) ?? all.slice(0, 5);
   const rest = all.filter((each) => !plain.includes(each));
   const changedCount = rest.filter((each) => chosen[each.name] !== undefined).length;
+  const value = (/** @type {string} */ name) =>
+    chosen[name] !== undefined
+      ? chosen[name]
+      : base[name] !== undefined
+        ? base[name]
+        : all.find((each) => each.name === name)?.defaultValue;
   const control = (each) => html`
     <${Control}
       key=${each.name}
       setting=${each}
       defaultValue=${base[each.name] ?? each.defaultValue}
       live=${live.includes(each.name)}
-      value=${
-        chosen[each.name] !== undefined
-          ? chosen[each.name]
-          : base[each.name] !== undefined
-            ? base[each.name]
-            : each.defaultValue
-      }
+      value=${value(each.name)}
+      around=${{ all, value, change, picture }}
       changed=${chosen[each.name] !== undefined}
       change=${(value) => change(each.name, value)}
     />
@@ -65,24 +79,14 @@ export function Form({ technique, base, chosen, change, live = [], without = [] 
 }
 
 /** @param {{ setting: Setting, value: any, defaultValue: any, changed: boolean, change: Change,
-        live: boolean }} props */
-function Control({ setting, value, defaultValue, changed, change, live }) {
-  const { name, type } = setting;
+        live: boolean, around: Around }} props */
+function Control({ setting, value, defaultValue, changed, change, live, around }) {
+  const { name } = setting;
   const id = `set-${name}`;
   const onChange = (next) => change(same(next, defaultValue) ? undefined : next);
   const props = { id, setting, value, onChange, "aria-describedby": `${id}-words` };
-  const Kind =
-    type === "boolean"
-      ? Switch
-      : type === "choice"
-        ? Choice
-        : type === "array" && setting.choices.length
-          ? Several
-          : type === "number" || type === "integer"
-            ? setting.optional || setting.maximum == null || name === "seed"
-              ? NumberInput
-              : Slider
-            : Text;
+  if (setting.picks) Object.assign(props, { around });
+  const Kind = kindOf(setting);
   return html`
     <div class="field" data-changed=${changed}>
       <div class="head">
@@ -116,6 +120,18 @@ function Control({ setting, value, defaultValue, changed, change, live }) {
       </p>
     </div>
   `;
+}
+
+/** The control for a setting.
+    @param {Setting} setting */
+function kindOf({ name, type, picks, choices, optional, maximum }) {
+  if (picks) return picks === "class" ? OfClasses : OfLayers;
+  if (name === "network" && type === "string") return NetworkChoice;
+  if (type === "boolean") return Switch;
+  if (type === "choice") return Choice;
+  if (type === "array" && choices.length) return Several;
+  if (type !== "number" && type !== "integer") return Text;
+  return optional || maximum == null || name === "seed" ? NumberInput : Slider;
 }
 
 /** A text input that keeps the text being typed when the page re-renders.
@@ -313,17 +329,14 @@ function Several({ id, setting, value, onChange, ...rest }) {
 
 /** @param {ControlProps} props */
 function Text({ id, setting, value, onChange, ...rest }) {
-  const suggestions = setting.name === "network" ? networks.value.map((each) => each.name) : [];
-  const list = suggestions.length ? `${id}-list` : undefined;
   return html`
     <${TextInput}
       type="text"
       id=${id}
       ...${rest}
-      list=${list}
       autocomplete="off"
       spellcheck=${false}
-      value=${value == null ? "" : formatValue(value)}
+      value=${value == null ? "" : Array.isArray(value) ? value.join(", ") : formatValue(value)}
       placeholder=${setting.optional || setting.type === "array" ? "automatic" : ""}
       commit=${(event) => {
         const next =
@@ -333,13 +346,116 @@ function Text({ id, setting, value, onChange, ...rest }) {
         if (next !== undefined) onChange(next);
       }}
     />
+  `;
+}
+
+/** The networks of the studio; those that are not on this machine yet come last.
+    @param {ControlProps} props */
+function NetworkChoice({ id, setting: _, value, onChange, ...rest }) {
+  const known = networks.value.map((each) => each.name);
+  const groups = /** @type {[string, NetworkOf[]][]} */ ([
+    ["On this machine", networks.value.filter((each) => each.here)],
+    ["To be fetched or trained", networks.value.filter((each) => !each.here)],
+  ]);
+  return html`
+    <select id=${id} ...${rest} value=${value} onChange=${(event) => onChange(event.target.value)}>
+      ${
+        !known.includes(value) &&
+        html`
+          <option value=${value}>
+            ${value}
+          </option>
+        `
+      }
+      ${groups.map(
+        ([label, all]) =>
+          all.length > 0 &&
+          html`
+            <optgroup key=${label} label=${label}>
+              ${all.map(
+                ({ name }) => html`
+                  <option key=${name} value=${name}>
+                    ${name}
+                  </option>
+                `,
+              )}
+            </optgroup>
+          `,
+      )}
+    </select>
+  `;
+}
+
+/** Layers, channels or both: as text, and with a dialog.
+    @param {ControlProps & { around: Around }} props */
+function OfLayers({ around, ...props }) {
+  const { setting, value, onChange } = props;
+  const network = around.value("network");
+  const [open, setOpen] = useState(false);
+  const layers = useLayers(open ? network : null, () => setOpen(false));
+  const channels =
+    setting.picks === "channel" ? setting : around.all.find((each) => each.picks === "channel");
+  const own = around.all.find((each) => each.picks === "layer" && each.type !== "array");
+  const pair = own && channels; // the layer and its channel are settings of their own
+  /** @type {Target[]} */
+  const initial = pair
+    ? [
+        {
+          layer: around.value(own.name) ?? "",
+          channels: [around.value(channels.name) ?? []].flat(),
+          rest: "",
+        },
+      ]
+    : [value ?? []].flat().map(readTarget);
+  const several = channels?.type === "array" ? 2 : 1; // of a direction
+  const may = {
+    layers: !pair && setting.type === "array",
+    channels: pair ? several : setting.picks === "target" ? Infinity : 0,
+  };
+  /** @param {Target[]} targets */
+  function done(targets) {
+    const [first] = targets;
+    if (!pair) onChange(may.layers ? targets.map(writeTarget) : (first?.layer ?? null));
+    else if (!first) around.change(own.name, undefined);
+    else {
+      around.change(own.name, first.layer);
+      const { length } = first.channels;
+      if (several === 1) around.change(channels.name, first.channels[0] ?? 0);
+      else if (length === 2) around.change(channels.name, first.channels);
+    }
+  }
+  return html`
+    <div class="with-button">
+      <${setting.type === "integer" ? NumberInput : Text} ...${props} />
+      <button type="button" class="button" aria-busy=${open && !layers} onClick=${() => setOpen(true)}>
+        Choose …
+      </button>
+    </div>
     ${
-      list &&
+      open &&
+      layers &&
       html`
-        <datalist id=${list}>
-          ${suggestions.map((each) => html`<option key=${each} value=${each} />`)}
-        </datalist>
+        <${LayerDialog}
+          network=${network}
+          layers=${layers}
+          picture=${around.picture}
+          initial=${initial.filter((each) => layers.layers.some(({ name }) => name === each.layer))}
+          may=${may}
+          close=${() => setOpen(false)}
+          done=${done}
+        />
       `
     }
+  `;
+}
+
+/** Classes by search. They are loaded when somebody looks for one.
+    @param {ControlProps & { around: Around }} props */
+function OfClasses({ around, ...props }) {
+  const network = around.value("network");
+  const [wanted, setWanted] = useState(false);
+  const names = useLayers(wanted ? network : null)?.classes ?? null;
+  return html`
+    <${Classes} ...${props} names=${names} network=${network} want=${() => setWanted(true)} />
   `;
 }

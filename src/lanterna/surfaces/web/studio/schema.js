@@ -16,6 +16,7 @@
     @property {number} [exclusiveMinimum]
     @property {number} [exclusiveMaximum]
     @property {number} [multipleOf]
+    @property {"target" | "layer" | "channel" | "class"} [picks] - what a network has of it to choose from
 
     @typedef {Record<string, Schema>} Definitions
 
@@ -30,6 +31,7 @@
     @property {number | null} maximum
     @property {any} defaultValue
     @property {string} description
+    @property {Schema["picks"]} picks
 
     @typedef {Setting & { minimum: number, maximum: number }} Bounded */
 
@@ -61,6 +63,7 @@ export function setting(name, schema, definitions = {}) {
     maximum: inner.maximum ?? (inner.exclusiveMaximum != null ? inner.exclusiveMaximum - epsilon : null),
     defaultValue: resolved.default,
     description: resolved.description ?? "",
+    picks: resolved.picks,
   };
 }
 
@@ -85,14 +88,21 @@ export const formatValue = (value) =>
     @param {string | null | undefined} text
     @param {Setting} setting
     @returns {any} */
-export function parseValue(text, { type, optional, items }) {
+export function parseValue(text, { type, optional, items, picks }) {
   if (text == null) return undefined;
   if (text === "-" && optional) return null;
   if (type === "boolean") return text === "true";
   if (type === "number" || type === "integer")
     return text.trim() === "" || Number.isNaN(Number(text)) ? undefined : Number(text);
   if (type === "array") {
-    const parts = text.split(/[,\s]+/).filter(Boolean);
+    // A class may have several words, a layer several channels: "block9:31,40, block12" are two layers.
+    const between =
+      picks === "class" ? /\s*,\s*/ : picks === "channel" || !picks ? /[,\s]+/ : /,?\s+|,(?!\d)/;
+    const parts = text
+      .trim()
+      .replace(/,\s+(?=\d)/g, ",")
+      .split(between)
+      .filter(Boolean);
     return items?.type === "number" || items?.type === "integer"
       ? parts.map(Number).filter((each) => !Number.isNaN(each))
       : parts;

@@ -50,6 +50,8 @@ export const titleOf = (kind) => techniqueOf(kind)?.title ?? kind;
 /** @param {string} id */
 export const jobOf = (id) => jobs.value.find((job) => job.id === id);
 
+const GALLERY =
+  "All that you make is here. Drop a picture that was made by Lanterna, and its settings come back.";
 const OPENED = Date.now() / 1000;
 /** @param {Job} job */
 const hasEnded = (job) => ["done", "stopped", "failed"].includes(job.state);
@@ -207,7 +209,7 @@ export const load = {
     ]);
     batch(() => {
       jobs.value = allJobs.map(newest);
-      rooms.value = [...description.rooms, { name: "gallery", title: "Gallery", own: true }];
+      rooms.value = [...description.rooms, { name: "gallery", title: "Gallery", own: true, first: GALLERY }];
       places.value = description.places;
       if (!route.value.room) route.value = { ...route.value, room: home() };
       techniques.value = description.techniques;

@@ -13,6 +13,7 @@ import { settings, parseValue, formatValue } from "../schema.js";
 import { Frame, side, useLive } from "../frame.js";
 import { Fetch, FirstTime } from "../shelf.js";
 import { stepPicture, Steps } from "../steps.js";
+import { useLayers } from "../targets.js";
 import {
   active,
   attempt,
@@ -30,6 +31,7 @@ import { Cells } from "../cells.js";
 
 /** @import { Child, Ref } from "preact" */
 /** @import { Input, Job, Picture, Technique, Settings } from "../api.js" */
+/** @import { Setting } from "../schema.js" */
 
 const Mask = lazy(() => import("../mask.js"));
 const Wall = lazy(() => import("../wall.js"));
@@ -56,7 +58,9 @@ function TechniqueRoom({ room, kinds, technique, query }) {
   const all = useMemo(() => settings(technique), [technique]);
   const requested = query.get("preset") ?? "";
   const preset = technique.presets[requested] ? requested : null;
-  const base = preset ? technique.presets[preset] : query.get("network") ? {} : technique.example;
+  const network = query.get("network");
+  const example = useExampleOf(technique, all, preset ? null : network);
+  const base = preset ? technique.presets[preset] : network ? example : technique.example;
   const chosen = Object.fromEntries(
     all
       .map((each) => [each.name, parseValue(query.get(each.name), each)])
@@ -104,7 +108,13 @@ function TechniqueRoom({ room, kinds, technique, query }) {
       @param {any} value */
   function change(name, value) {
     const setting = all.find((each) => each.name === name);
-    setQuery({ [name]: value === undefined ? null : formatValue(value) });
+    /** @type {Record<string, string | null>} */
+    const changes = { [name]: value === undefined ? null : formatValue(value) };
+    // What the setting excludes is left out; what is picked from a network goes with the network.
+    for (const other of technique.exclusive.filter((pair) => pair.includes(name)).flat())
+      if (other !== name) changes[other] = value != null && base[other] != null ? formatValue(null) : null;
+    if (name === "network") for (const each of all) if (each.picks) changes[each.name] = null;
+    setQuery(changes);
     if (technique.live.includes(name) && (starting || (running && job.kind === technique.kind)))
       sendLive(name, value === undefined ? (base[name] ?? setting?.defaultValue) : value);
   }
@@ -320,27 +330,7 @@ function TechniqueRoom({ room, kinds, technique, query }) {
         <div class="scroll">
           <h1>${words(room)}</h1>
           <p class="lead">${technique.words}</p>
-          ${
-            kinds.length > 1 &&
-            html`
-              <div class="segments wrap kinds" role="radiogroup" aria-label="Technique">
-                ${kinds.map(
-                  (each) => html`
-                    <label key=${each.kind}>
-                      <input
-                        type="radio"
-                        name="kind"
-                        checked=${each === technique}
-                        onChange=${() =>
-                          setQuery({ kind: each === kinds[0] ? null : each.kind, preset: null, job: null })}
-                      />
-                      <span>${each.title}</span>
-                    </label>
-                  `,
-                )}
-              </div>
-            `
-          }
+          ${kinds.length > 1 && html`<${Kinds} kinds=${kinds} technique=${technique} />`}
           ${
             technique.inputs.length > 0 &&
             html`
@@ -362,8 +352,8 @@ function TechniqueRoom({ room, kinds, technique, query }) {
                             masks=${inputs[role]}
                             several=${!!owners}
                             masking=${masking}
-                            draw=${setMasking}
                             disabled=${!main}
+                            draw=${setMasking}
                           />
                         `
                       }
@@ -392,6 +382,7 @@ function TechniqueRoom({ room, kinds, technique, query }) {
             chosen=${chosen}
             change=${change}
             live=${running ? technique.live : []}
+            picture=${inputs[first]?.[0] ?? null}
           />
         </div>
         <${Go} job=${running ? job : null} problem=${problem}>
@@ -434,6 +425,49 @@ function TechniqueRoom({ room, kinds, technique, query }) {
         <//>
       </aside>
     </div>
+  `;
+}
+
+/** The room's techniques, in groups if they start from different things: a picture, a painting, nothing.
+    @param {{ kinds: Technique[], technique: Technique }} props */
+function Kinds({ kinds, technique }) {
+  /** @param {Technique} each */
+  const groupOf = ({ inputs: [input] }) => {
+    if (input?.suffix) return `From a ${input.role}`;
+    return kinds.find(({ inputs: [first] }) => !first === !input)?.title ?? "";
+  };
+  /** @type {Map<string, Technique[]>} */
+  const groups = new Map();
+  for (const each of kinds) groups.set(groupOf(each), [...(groups.get(groupOf(each)) ?? []), each]);
+  const [own] = [...groups].find(([, members]) => members.includes(technique)) ?? [""];
+  const open = (/** @type {Technique} */ each) =>
+    setQuery({ kind: each === kinds[0] ? null : each.kind, preset: null, job: null });
+  const row = (label, name, options) => html`
+    <div class="segments wrap kinds" role="radiogroup" aria-label=${label} data-of=${name}>
+      ${options.map(
+        ([title, checked, target]) => html`
+          <label key=${title}>
+            <input type="radio" name=${name} checked=${checked} onChange=${() => open(target)} />
+            <span>${title}</span>
+          </label>
+        `,
+      )}
+    </div>
+  `;
+  return html`
+    ${
+      groups.size > 1 &&
+      row(
+        "Start from",
+        "group",
+        [...groups].map(([name, [first]]) => [name, name === own, first]),
+      )
+    }
+    ${row(
+      "Technique",
+      "kind",
+      (groups.get(own) ?? kinds).map((each) => [each.title, each === technique, each]),
+    )}
   `;
 }
 
@@ -534,6 +568,23 @@ function useCheck(order) {
     };
   }, [body]);
   return { ...found, problem: found.body === body ? found.problem : "" };
+}
+
+/** What the form starts with for another network than the technique's own example is for: one of its layers.
+    @param {Technique} technique
+    @param {Setting[]} all
+    @param {string | null} network
+    @returns {Settings} */
+function useExampleOf(technique, all, network) {
+  const picked = all.filter(({ name, picks }) => picks && technique.example[name] != null);
+  const layers = useLayers(picked.length ? network : null);
+  return useMemo(
+    () =>
+      layers
+        ? Object.fromEntries(picked.map(({ name, picks }) => [name, picks === "layer" ? layers.default : 0]))
+        : {},
+    [layers],
+  );
 }
 
 /** Fill a required input with an example photograph; and once an optional one, if the job lacks something.
