@@ -43,7 +43,7 @@ _DARK = 0.4  # the brightness of a picture where a channel is silent
 _CROP = 28  # pixels of the network's input, at least, that a tile shows,
 _CORE = 0.3  # and the share of the receptive field: most of what counts is in its middle
 
-# What a unit can tell apart, by the largest share of the picture's side that it sees.
+# What a unit can distinguish, by the largest share of the picture's side that it sees.
 _SEES = ((0.11, "edges", "edges"), (0.35, "textures", "strokes"), (1.0, "parts", "parts"))
 
 
