@@ -89,7 +89,7 @@ def test_a_question_mark_opens_the_help(page: Page) -> None:
 
 def test_kinds_of_paint_are_grouped_by_what_they_start_from(page: Page) -> None:
     go(page, "#/paint")
-    groups = page.get_by_role("radiogroup", name="Start from").get_by_role("radio")
+    groups = page.get_by_role("radiogroup", name="Group").get_by_role("radio")
     expect(groups).to_have_count(3)
     kinds = page.get_by_role("radiogroup", name="Technique").get_by_role("radio")
     shown = []
@@ -104,7 +104,7 @@ def test_kinds_of_paint_are_grouped_by_what_they_start_from(page: Page) -> None:
     assert settings_in(page)["kind"] == "random"
     go(page, "#/dream")  # whose kinds all start from a picture
     expect(page.get_by_role("radiogroup", name="Technique")).to_be_visible()
-    expect(page.get_by_role("radiogroup", name="Start from")).to_have_count(0)
+    expect(page.get_by_role("radiogroup", name="Group")).to_have_count(0)
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -458,7 +458,7 @@ function Kinds({ kinds, technique }) {
     ${
       groups.size > 1 &&
       row(
-        "Start from",
+        "Group",
         "group",
         [...groups].map(([name, [first]]) => [name, name === own, first]),
       )
