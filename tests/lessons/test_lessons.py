@@ -644,6 +644,18 @@ def test_first_layers_trained_on_photographs_find_edges(monkeypatch):
     assert finding("edges", networks=["efficientnet-lite0", "vgg16"]).verdict == "does not hold"
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("trained")
+def test_later_layers_combine_what_the_first_one_finds():
+    kept = edges.combining(edges.opened("conv"))
+    assert kept[1] < 0.8 < 0.95 < kept[8]
+    assert kept[1] < kept[2] < kept[4]
+    result = outcome("edges", networks=["conv"])
+    assert "Later layers do combine them" in result.finding.words
+    (sheet,) = (each for each in result.charts if hasattr(each, "picture"))
+    assert sheet.title == "First kernels of conv"
+
+
 def noisy(name):
     """Open a network and replace its first kernels by noise."""
     network = open_network(name)

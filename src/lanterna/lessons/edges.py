@@ -2,22 +2,29 @@
 
 A kernel counts as an edge, a bar or a blob if one of those explains more of it than it does for 99 of 100
 noise kernels (`lanterna.probes.kernels`): with so few numbers in a kernel, much looks like something by
-chance.
+chance. Whether later layers combine what the first one finds is tested on our digit network: each unit of its
+second convolution keeps only the maps of the first that it weighs most.
 """
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+import torch
 from pydantic import Field
+from torch import nn
 
+from lanterna.images.digits import mnist
 from lanterna.lessons.lecture import grierson
-from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
+from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Picture
 from lanterna.lessons.progress import track
-from lanterna.lessons.text import listed
+from lanterna.lessons.text import listed, percent
 from lanterna.networks import open_network
 from lanterna.probes.kernels import first_kernels
+from lanterna.techniques.feature.technique import kernels_sheet
 from lanterna.techniques.technique import Settings
+from lanterna.techniques.train.algorithm import in_unit_range
 from lanterna.techniques.train.technique import open_or_train
 
 if TYPE_CHECKING:
@@ -27,6 +34,8 @@ if TYPE_CHECKING:
 
 Name = Literal["conv", "efficientnet-lite0", "vgg16"]
 _MOST = 0.5  # of the kernels: with more the layer counts as one that finds edges
+_DIGITS = 2000  # test digits
+_KEPT = (1, 2, 4, 8, 16)  # maps of the first layer that each unit of the second keeps
 
 
 class Edges(Settings):
@@ -45,12 +54,34 @@ def opened(name: str) -> Network:
     return open_or_train(name, device="cpu") if name == "conv" else open_network(name)
 
 
+def combining(network: Network) -> dict[int, float]:
+    """Return the accuracy of a digit network if each unit of its second convolution keeps only so many maps.
+
+    Those of which its kernels have the most energy (sum of squares) are kept. Batch norms use the statistics
+    of the test digits, as those of training belong to the whole network.
+    """
+    test = mnist("test")
+    images, labels = in_unit_range(test.images[:_DIGITS]), test.labels[:_DIGITS]
+    accuracies = {}
+    for kept in _KEPT:
+        cut = copy.deepcopy(network)
+        second = [part for part in cut.modules() if isinstance(part, nn.Conv2d)][1].weight.data
+        energies = second.square().sum((2, 3))
+        if kept < energies.shape[1]:
+            strongest = energies.topk(kept, 1).indices
+            second *= torch.zeros_like(energies).scatter(1, strongest, 1.0)[:, :, None, None]
+        for part in cut.modules():
+            part.train(isinstance(part, nn.BatchNorm2d))
+        with torch.no_grad():
+            accuracies[kept] = (cut(images).argmax(1) == labels).float().mean().item()
+    return accuracies
+
+
 def experiment(settings: Edges) -> Outcome:
     """Measure how well the best edge, bar or blob explains each kernel, compared with noise."""
     names = tuple(dict.fromkeys(settings.networks))
-    measured: dict[str, KernelFits] = {
-        name: first_kernels(opened(name)) for name in track(names, "examining kernels")
-    }
+    networks = {name: opened(name) for name in track(names, "examining kernels")}
+    measured: dict[str, KernelFits] = {name: first_kernels(network) for name, network in networks.items()}
     counts = {name: sum(shape is not None for shape in kernels.found) for name, kernels in measured.items()}
     totals = {name: len(kernels.shapes) for name, kernels in measured.items()}
     finds_edges = {name: counts[name] / totals[name] > _MOST for name in names}
@@ -87,8 +118,31 @@ def experiment(settings: Edges) -> Outcome:
         numbers |= {f"{name}, found": float(counts[name]), f"{name}, of": float(totals[name]),
                     f"{name}, median": kernels.explained.median().item(),
                     f"{name}, median of noise": kernels.chance.median().item()}  # fmt: skip
-    chart = Chart("Kernels, the best explained first", "percent of the kernels", "share explained", lines)
-    return Outcome(Finding(verdict, words, numbers, (0,)), [chart])
+    charts: list[Chart | Picture] = [
+        Chart("Kernels, the best explained first", "percent of the kernels", "share explained", lines)
+    ]
+    if "conv" in networks:
+        kept = combining(networks["conv"])
+        words += (
+            " Later layers do combine them: if each unit of conv's second convolution keeps only the map "
+            f"that it weighs most, it reads {percent(kept[1])} of test digits, with four maps "
+            f"{percent(kept[4])} and with all {max(kept)} {percent(kept[max(kept)])}."
+        )
+        numbers |= {f"read with {count} maps each": share for count, share in kept.items()}
+        charts.append(
+            Chart(
+                "Maps of the first layer that each unit of the second keeps", "maps", "read correctly",
+                [Line("conv", list(kept), list(kept.values()))], log_across=True, whole_across=True,
+            )
+        )  # fmt: skip
+    charts += [
+        Picture(
+            f"First kernels of {name}", kernels_sheet(kernels, name),
+            "the kernels, those that an edge, bar or blob explains best first, with the share explained",
+        )
+        for name, kernels in measured.items()
+    ]  # fmt: skip
+    return Outcome(Finding(verdict, words, numbers, (0,)), charts)
 
 
 LESSON = Lesson(

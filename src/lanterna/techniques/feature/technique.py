@@ -127,10 +127,14 @@ def _kernels(job: Job) -> Work:
 
 
 def kernels_sheet(kernels: KernelFits, name: str) -> Tensor:
-    """Return a sheet `(3, H, W)` of the kernels of the first layer, each with its best-fitting pattern."""
+    """Return a sheet `(3, H, W)` of the first layer's kernels, those that a pattern explains best first."""
     cells = []
-    shares = kernels.explained.tolist()
-    for number, (weight, found, share) in enumerate(zip(kernels.weights, kernels.found, shares, strict=True)):
+    for number in kernels.explained.argsort(descending=True).tolist():
+        weight, found, share = (
+            kernels.weights[number],
+            kernels.found[number],
+            kernels.explained[number].item(),
+        )
         if len(weight) == 3:
             picture = 0.5 + weight / (2 * weight.abs().max())
         else:
