@@ -131,3 +131,17 @@ def test_a_notebook_shows_it_at_once(monkeypatch):
     changed = replace(found, settings=lesson.settings.checked({"runs": 1}))
     assert "<details open" not in changed._repr_mimebundle_()[0]["text/html"]
     assert notebook.measured("functions").finding.verdict == "holds"  # a quick one is run
+
+
+def test_the_documentation_states_what_the_lessons_measured():
+    page = " ".join((ROOT / "docs/inside.md").read_text().split())
+    cut = measured.measured(LESSONS["paths"]).outcome.finding.numbers
+    kernels = measured.measured(LESSONS["edges"]).outcome.finding.numbers
+    for words in (
+        f"from 100 % to −{-100 * cut['remaining, by contribution']:.0f} %",
+        f"and {100 * cut['remaining, by weight']:.0f} % of it remains",
+        f"at random, {100 * cut['remaining, at random']:.0f} %",
+        *(f"{kernels[f'{name}, found']:.0f} of {kernels[f'{name}, of']:.0f}"
+          for name in ("vgg16", "efficientnet-lite0", "conv")),
+    ):  # fmt: skip
+        assert words in page
