@@ -327,16 +327,16 @@ def test_a_finished_job_can_be_opened_from_anywhere(page: Page, studio: Server):
     expect(page.get_by_role("heading", name="Gallery")).to_be_visible()
     cat = studio("POST", "/api/examples/chelsea.png")["id"]
     settings = {"size": 96, "octaves": 1, "steps": 30}
-    job = studio.start("dream", settings=settings, inputs=[("picture", cat)], title="Whiskers")
-    page.locator(".notice", has_text="Whiskers is done").get_by_role("button", name="Open").click()
+    job = studio.start("dream", settings=settings, inputs=[("picture", cat)], title="Moustache")
+    page.locator(".notice", has_text="Moustache is done").get_by_role("button", name="Open").click()
     expect(page.get_by_role("img", name="Dream: the result")).to_be_visible()
     assert settings_in(page)["job"] == job
     # In the gallery: a real name for the file, and everything within the window.
-    page.evaluate("location.hash = '#/gallery?words=whiskers'")
+    page.evaluate("location.hash = '#/gallery?words=moustache'")
     page.locator(".tile").first.click()
     with page.expect_download() as download:
         page.get_by_role("link", name="Save").click()
-    assert download.value.suggested_filename == "Whiskers.png"
+    assert download.value.suggested_filename == "Moustache.png"
     for size in (LAPTOP, PHONE):
         page.set_viewport_size(size)
         page.get_by_text("Send to …").click()
@@ -380,7 +380,7 @@ def test_every_technique_starts_as_it_is_and_nothing_moves(page: Page):
     ):
         go(page, address)
         start = page.locator(".go .primary")
-        expect(start).to_have_text("Start")
+        expect(start).to_have_text(re.compile("^Start"))  # and perhaps how long it takes
         expect(start).to_be_enabled()
         expect(page.locator(".go .hint")).to_have_count(0)
         wait_until_settled(page)

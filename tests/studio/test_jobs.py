@@ -368,7 +368,7 @@ def test_a_lesson_that_trains_reports_progress_and_can_be_stopped(studio: Server
     job = studio.start("learn-squash", settings=settings)
     running = studio.wait_until(job, lambda found: found["step"] > 0)
     assert running["note"].startswith("training networks, ")
-    assert running["steps"] == 2 * 3  # depths and activations
+    assert running["steps"] == 2 * 4  # depths and activations
     studio("PATCH", f"/api/jobs/{job}", {"state": "stopped"})
     ended = studio.wait(job)
     assert (ended["state"], ended["picture"], ended["error"]) == ("stopped", None, None)

@@ -25,7 +25,7 @@ from lanterna.lessons.lecture import grierson
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Picture
 from lanterna.lessons.loop import descend, one_thread
 from lanterna.lessons.progress import track
-from lanterna.lessons.text import percent
+from lanterna.lessons.text import of_runs, percent
 from lanterna.techniques.technique import Settings
 from lanterna.techniques.train.algorithm import in_unit_range
 
@@ -232,7 +232,7 @@ def experiment(settings: DigitNetwork) -> Outcome:
     }  # fmt: skip
     if gap > 1e-3:
         verdict = "does not hold"
-    return Outcome(Finding(verdict, words, numbers, tuple(seeds)), charts)
+    return Outcome(Finding(verdict, words + of_runs(settings.runs), numbers, tuple(seeds)), charts)
 
 
 def _by_contrast(results: list[tuple[Tensor, int]]) -> dict[tuple[float, float], list[float]]:

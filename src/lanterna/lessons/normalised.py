@@ -24,7 +24,7 @@ from lanterna.images.normalise import normalise
 from lanterna.lessons.lecture import grierson
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.lessons.progress import track
-from lanterna.lessons.text import listed
+from lanterna.lessons.text import listed, of_runs
 from lanterna.techniques.technique import Settings
 from lanterna.techniques.train.algorithm import accuracy, train
 from lanterna.techniques.train.settings import Train
@@ -151,7 +151,7 @@ def experiment(settings: Normalised) -> Outcome:
         for change in changes
     ]  # fmt: skip
     numbers = {f"lost, {name}, {change}": statistics.median(group) for (name, change), group in lost.items()}
-    return Outcome(Finding(verdict, " ".join(words), numbers, tuple(seeds)), charts)
+    return Outcome(Finding(verdict, " ".join(words) + of_runs(settings.runs), numbers, tuple(seeds)), charts)
 
 
 def _lost(change: Change, values: list[float]) -> float:

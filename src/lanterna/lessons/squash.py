@@ -29,7 +29,7 @@ from lanterna.lessons.lecture import grierson
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.lessons.loop import one_thread
 from lanterna.lessons.progress import track
-from lanterna.lessons.text import counted, listed, percent
+from lanterna.lessons.text import counted, listed, of_runs, percent
 from lanterna.networks.digits import dense
 from lanterna.techniques.technique import Settings
 from lanterna.techniques.train.algorithm import accuracy, in_unit_range
@@ -210,7 +210,7 @@ def experiment(settings: Saturation) -> Outcome:
     numbers["sigmoid's steps relative to ReLU's, at least"] = min(
         steps["sigmoid", depth] / steps["relu", depth] for depth in depths
     )
-    finding = Finding(verdict, words, numbers, tuple(seeds))
+    finding = Finding(verdict, words + of_runs(settings.runs), numbers, tuple(seeds))
     layers = range(1, deepest + 2)
     charts = [
         Chart(f"Steps until {percent(settings.goal)} are read correctly", "hidden layers",

@@ -22,3 +22,8 @@ def listed(items: Sequence[object]) -> str:
     """Return items as a list in a sentence: `a, b and c`."""
     *most, last = map(str, items)
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def of_runs(runs: int) -> str:
+    """Say that the numbers before are medians of several trainings; nothing if there was only one."""
+    return f" (Medians of {runs} trainings, and their range in brackets.)" if runs > 1 else ""

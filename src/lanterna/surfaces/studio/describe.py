@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 WEB = files("lanterna.surfaces") / "web" / "studio"
 FIRST = {
-    "learn": "Each page is a claim of the lecture: try it by hand, then let the experiment measure it.",
+    "learn": "Each page is a claim of the lecture: see what an experiment found, then change it yourself.",
     "read": "Draw a digit with mouse, finger or pen, or drop a photograph of handwritten ones.",
     "train": "Press Start and watch a network learn to read digits, for use in the other rooms.",
     "teach": "Drop pictures of two classes or more, press Teach, and try a new picture.",
     "look": "See what each layer of a network makes of a picture, and what counts for its answer.",
     "dream": "Press Start to amplify what a network sees in this picture, or choose your own.",
-    "style": "Choose your own photograph and painting, or press Start with these.",
+    "style": "Click a style to paint the photograph in it, or drop your own photograph and paintings.",
     "paint": "Press Start, and watch a network learn to paint a picture, pixel by pixel.",
 }
 """What to do first in each room."""
