@@ -153,7 +153,7 @@ def test_the_recipe_lists_inputs_which_can_be_changed(capsys):
     assert main(["rerun", "one.png", "--set", "guide=cat.png", "-o", "two.png"]) == 0
     assert not torch.equal(pixels("one.png"), pixels("two.png"))
     assert main(["rerun", "one.png", "--set", "mask=left.png", "-o", "three.png"]) == 2
-    assert "made from 2 files" in capsys.readouterr().err
+    assert "mask: expected as many files as in the recipe, got 1 for 2" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -320,8 +320,8 @@ def test_without_a_terminal_there_is_no_preview_and_a_reason(capsys):
         (["cat.png", "--guide", "gone.png"], "gone.png"),
         (["cat.png", "--guided"], "unknown option --guided"),
         (["cat.png", "--mask", "gone.png"], "gone.png"),
-        (["cat.png", "--mask-layer", "block2"], "1 mask layers for 0 masks"),
-        (["cat.png", "--mask", "left.png", "--mask-layer", "block2", "block3"], "2 mask layers for 1 masks"),
+        (["cat.png", "--mask-layer", "block2"], "--mask-layer: expected at most one for each mask"),
+        (["cat.png", "--mask", "left.png", "--mask-layer", "block2", "block3"], "for each mask, got 2 for 1"),
         (["cat.png", "--network", "vgg16", "--class", "goldfish"], "no classes"),
         (["cat.png", "--network", "nobody"], "there is no network"),
         (["cat.png", "--octaves", "0"], "octaves"),

@@ -474,7 +474,10 @@ def test_the_command(images, tmp_path, monkeypatch, capsys):
     assert main(["look", "one.png", "--force", "--answer", "eleven"]) == 2
     assert "no class 'eleven'" in capsys.readouterr().err
     assert main(["look", "one.png", "--force", "--digit", "5"]) == 2
-    assert "--digit 5" in capsys.readouterr().err
+    assert "--digit: expected a digit from 1 to 1, got 5" in capsys.readouterr().err
+    save_picture(torch.ones(3, 200, 200), tmp_path / "empty.png")
+    assert main(["look", "empty.png", "--digit", "1"]) == 2
+    assert "--digit: this page has no digits, got 1" in capsys.readouterr().err
     assert main(["look", "nothing.png"]) == 2
     capsys.readouterr()
 

@@ -117,7 +117,7 @@ def test_the_recipe_lists_inputs_and_each_can_be_changed(capsys):
         assert main(["rerun", "one.png", "--set", change, "-o", f"{number}.png"]) == 0
         assert not torch.equal(pixels("one.png"), pixels(f"{number}.png")), change
     assert main(["rerun", "one.png", "--set", "style=stars.png", "-o", "other.png"]) == 2
-    assert "made from 2 files" in capsys.readouterr().err
+    assert "style: expected as many files as in the recipe, got 1 for 2" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -375,7 +375,7 @@ STYLE = ["cat.png", "--style", "stars.png"]
         ([*STYLE, "--resume"], "--checkpoint"),
         ([*STYLE, "--sheet", "--checkpoint", "kept.pt"], "--checkpoint"),
         ([*STYLE, "--print", "large"], "30cm@300dpi"),
-        ([*STYLE, "--print", "30cm", "--size", "100"], "3543 pixels, but size is 100"),
+        ([*STYLE, "--print", "30cm", "--size", "100"], "--print: 30cm is 3543 pixels, and size is 100"),
         ([*STYLE, "--print", "3000cm"], "size"),
         ([*STYLE, "--print", "3cm", "-o", "style.webp"], ".jpg"),
         ([*STYLE, "-o", "style.gif"], ".gif"),
@@ -405,10 +405,10 @@ def test_a_painting_of_one_colour_is_remarked_on(capsys):
 
 
 def test_an_animation_becomes_a_film(capsys):
-    save_film([torch.rand(3, 64, 64) for _ in range(2)], "moving.webp", fps=2)
-    assert paint("moving.webp", "--style", "stars.png", "-o", "still.png") == 2
+    save_film([torch.rand(3, 64, 64) for _ in range(2)], "moving.gif", count=2, fps=2)
+    assert paint("moving.gif", "--style", "stars.png", "-o", "still.png") == 2
     assert "the result is a film, not a picture: name it with --film still.mp4" in capsys.readouterr().err
-    assert paint("moving.webp", "--style", "stars.png", "--strengths") == 2
+    assert paint("moving.gif", "--style", "stars.png", "--strengths") == 2
     error = capsys.readouterr().err
-    assert "moving.webp is an animation: give one picture, or leave --strengths out" in error
+    assert "moving.gif is an animation: give one picture, or leave --strengths out" in error
     assert "--film" not in error

@@ -385,7 +385,7 @@ def test_classes_are_parsed_with_their_weights():
         ({"layer": "block9:5000"}, "channels 0 to"),
         ({"class_": "goldfishes and other nonsense"}, "goldfishes"),
         ({"guided": True}, "needs a guide picture"),
-        ({"mask_layer": ("block5",)}, "1 mask layers for 0 masks"),
+        ({"mask_layer": ("block5",)}, "mask_layer: expected at most one for each mask, got 1 for 0"),
     ],
 )
 def test_invalid_settings_are_refused_before_the_first_step(lite0, cat, settings, words):

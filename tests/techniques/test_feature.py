@@ -350,11 +350,11 @@ def test_classes_are_found_by_name_or_number(lite0):
 @pytest.mark.usefixtures("conv")
 def test_a_relu_has_no_negative_activation(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    for layer, least in (("relu2", 0.0), ("conv2", -math.inf)):
+    for layer, least in (("relu2", 0.0), ("norm2", -math.inf)):
         words = [layer, "1", "--network", "conv", "--steps", "1", "-o", f"{layer}.png", "--json"]
         assert main(["feature", *words]) == 0
         assert json.loads(capsys.readouterr().out)["activation"] >= least
-    images = [open_picture(f"{layer}.png") for layer in ("relu2", "conv2")]
+    images = [open_picture(f"{layer}.png") for layer in ("relu2", "norm2")]
     assert torch.equal(*images)  # what is maximised is the same
 
 

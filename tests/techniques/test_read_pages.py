@@ -412,7 +412,7 @@ def test_a_page_of_a_scan_is_read_and_named(tmp_path: Path, capsys: pytest.Captu
         assert distance(output.out.replace("?", "").strip(), text) <= 1
         assert f"page {number} of 2 was read: --page chooses another" in output.err
     assert main(["read", str(scan), "--page", "3"]) == 2
-    assert "expected a number from 1 to 2" in capsys.readouterr().err
+    assert "--page: expected a page from 1 to 2, got 3" in capsys.readouterr().err
 
 
 def test_a_picture_is_unchanged_by_reading(network):

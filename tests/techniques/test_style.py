@@ -360,8 +360,8 @@ def test_palettes_match_the_targets_statistics(cat, bricks):
     ("settings", "options", "message"),
     [
         ({}, {"styles": []}, "at least one painting"),
-        ({"weights": (1, 2, 3)}, {}, "expected 1 weights"),
-        ({}, {"masks": [None, None]}, "expected 1 masks"),
+        ({"weights": (1, 2, 3)}, {}, "weights: expected one for each painting, got 3 for 1"),
+        ({}, {"masks": [None, None]}, "masks: expected one for each painting, got 2 for 1"),
         ({"content_layer": "relu9_9"}, {}, "has no layer 'relu9_9'"),
         ({"weights": (0.0,)}, {}, "not all 0"),
     ],

@@ -120,7 +120,7 @@ def test_the_previous_frame_is_not_blurred_by_smaller_sizes(painting, vgg):
 
 
 def test_bad_arguments_are_refused_before_the_first_frame(pan, painting, vgg):
-    with pytest.raises(UsageError, match="expected 1 weights"):
+    with pytest.raises(UsageError, match="weights: expected one for each painting, got 2 for 1"):
         style_frames(pan, StyleFilm(weights=(1, 2)), styles=[painting], count=COUNT, network=vgg)
     with pytest.raises(UsageError, match="at least one painting"):
         style_frames(pan, StyleFilm(), styles=[], count=COUNT, network=vgg)

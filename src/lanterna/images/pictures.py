@@ -81,7 +81,7 @@ def select_page(file: Image.Image, page: int) -> int:
     """Go to a page of a TIFF; return how many pages the file has. Errors: `UsageError` if it has fewer."""
     count = getattr(file, "n_frames", 1) if file.format == "TIFF" else 1
     if page > count:
-        pages = "this picture has no others" if count == 1 else f"this picture has {count}"
+        pages = f"expected a page from 1 to {count}" if count > 1 else "this picture has no others"
         raise UsageError(f"page: {pages}, got {page}")
     if page > 1:
         file.seek(page - 1)

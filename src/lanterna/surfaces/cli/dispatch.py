@@ -190,9 +190,11 @@ def _source_of(argument: Argument, place: Sequence[str]) -> str:
 
 
 def _name_option(message: str, verb: str) -> str:
+    if not re.match("[a-z_.0-9-]+: ", message):
+        return message
     from lanterna.surfaces.cli.arguments import name_option  # imports torch
 
-    return name_option(message, verb) if re.match("[a-z_.0-9-]+: ", message) else message
+    return name_option(message, verb)
 
 
 def _short(value: object, limit: int = 60) -> str:

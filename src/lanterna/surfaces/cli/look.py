@@ -195,7 +195,8 @@ def _digit(page: ReadPage, digit: int | None, picture: "Tensor", network: "Netwo
     if digit is None and _is_digit(picture):
         return to_input(picture, network.input_spec)
     if digit is not None and digit > len(page):
-        raise UsageError(f"--digit: expected a digit of this page, 1 to {len(page)}, got {digit}")
+        digits = f"expected a digit from 1 to {len(page)}" if len(page) else "this page has no digits"
+        raise UsageError(f"--digit: {digits}, got {digit}")
     return page[(digit or 1) - 1].image if page else to_input(picture, network.input_spec)
 
 
