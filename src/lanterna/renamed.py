@@ -31,6 +31,7 @@ _ADDED: dict[str, tuple[frozenset[str], dict[str, Any]]] = {
 }  # by verb: settings that 0.1.0 did not have, with what it ran with; added to those that have all the others
 _DEFAULT_LAYERS = {"efficientnet-lite0": ["block9"], "lite0": ["block9"]}  # of 0.1.0, where another is now
 _SHEETS = {"stages": "layers"}  # the sheets of `dream --sheet`
+_SIDE = 224  # pixels along the longer side of a picture on a sheet of dreams, at most
 OLD_PRESET = " (0.1)"  # after the name of a preset on a sheet of 0.1.0: presets were chosen again since
 _STATE = {"recipe": "settings", "steered": "live"}  # in checkpoints
 _LAYERS = "stages.", "layers."  # prefixes of the names of a network's weights, old and current
@@ -48,6 +49,8 @@ def current_settings(verb: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     if current.keys() >= complete:
         if verb == "dream" and "pooling" not in current and _dreams_by_default(current):
             current["layer"] = _DEFAULT_LAYERS.get(current["network"], [])
+        if verb == "dream" and "pooling" not in current and "sheet" in current:
+            current["side"] = min(current.get("size") or _SIDE, _SIDE)
         if "pooling" not in current and current.get("sheet") == "presets":
             current["shown"] = [f"{name}{OLD_PRESET}" for name in current.get("shown", ())]
         current = {**added, **current}

@@ -218,9 +218,8 @@ def on_sheet(path, number, count, columns, size, words=28):
         ("presets", [], ["thread", "fur"], 2),
     ],
 )
-def test_a_sheets_pictures_are_what_its_commands_make(kind, words, labels, columns, monkeypatch, capsys):
-    monkeypatch.setattr(technique, "SHEET_SIDE", 144)
-    assert dream("cat.png", *FEW, *words, "--sheet", kind, "-o", "sheet.png", "--json") == 0
+def test_a_sheets_pictures_are_what_its_commands_make(kind, words, labels, columns, capsys):
+    assert dream("cat.png", *FEW, *words, "--sheet", kind, "--side", "144", "-o", "sheet.png", "--json") == 0
     shown = json.loads(capsys.readouterr().out)["sheet"]
     assert [each["label"] for each in shown] == labels
     for number, each in enumerate(shown):
@@ -245,9 +244,8 @@ def test_a_sheets_pictures_are_what_its_commands_make(kind, words, labels, colum
 
 
 @pytest.mark.slow
-def test_a_sheet_of_channels_shows_the_strongest_of_this_picture(monkeypatch, capsys):
-    monkeypatch.setattr(technique, "SHEET_SIDE", 64)
-    words = ["--size", "64", "--octaves", "1", "--steps", "1", "--layer", "block9"]
+def test_a_sheet_of_channels_shows_the_strongest_of_this_picture(capsys):
+    words = ["--size", "64", "--side", "64", "--octaves", "1", "--steps", "1", "--layer", "block9"]
     assert dream("cat.png", *words, "--sheet", "channels") == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 24

@@ -316,7 +316,8 @@ def test_ctrl_c_saves_the_picture_and_resuming_gives_the_same_result(here, monke
     ],
 )  # fmt: skip
 def test_a_sheets_pictures_are_what_its_commands_make(words, labels, monkeypatch, capsys):
-    monkeypatch.setattr(declared, "SHEET_SIDE", 64)
+    for side in ("SHEET_SIDE", "_STRENGTHS_SIDE"):
+        monkeypatch.setattr(declared, side, 64)
     monkeypatch.setattr("lanterna.techniques.style.instant.COARSEST", 128)
     assert paint("cat.png", *words, "--size", "64", "-o", "sheet.png", "--json") == 0
     shown = json.loads(capsys.readouterr().out)["sheet"]

@@ -714,3 +714,10 @@ def test_every_lesson_is_a_technique():
         assert declared.settings is lesson.settings
         assert lesson.settings.verb == f"learn {name}"
         assert (ROOT / lesson.source).is_file()
+
+
+def test_one_value_may_be_given_where_several_may():
+    assert Saturation.checked({"depths": 3}).depths == (3,)
+    assert Saturation(depths=3).depths == (3,)
+    with pytest.raises(UsageError, match="sides: expected 2 to 28 pixels, got 0"):
+        LESSONS["digit"].settings.checked({"sides": 0})

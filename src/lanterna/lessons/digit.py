@@ -73,7 +73,7 @@ class DigitNetwork(Settings):
 class Trained(NamedTuple):
     """A trained network, its first layer, that layer's weights `before` training, and its test results.
 
-    `correct` tells of each test digit whether it was read correctly, `(10000,)`.
+    `correct` says of each test digit whether it was read correctly, `(10000,)`.
     """
 
     first: nn.Linear

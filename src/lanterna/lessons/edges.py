@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Name = Literal["conv", "efficientnet-lite0", "vgg16"]
 _MOST = 0.5  # of the kernels: with more the layer counts as one that finds edges
 _DIGITS = 2000  # test digits
-_KEPT = (1, 2, 4, 8, 16)  # maps of the first layer that each unit of the second keeps
+_LEFT = (1, 2, 4, 8, 16)  # maps of the first layer that each unit of the second keeps
 
 
 class Edges(Settings):
@@ -57,23 +57,23 @@ def opened(name: str) -> Network:
 def combining(network: Network) -> dict[int, float]:
     """Return the accuracy of a digit network if each unit of its second convolution keeps only so many maps.
 
-    Those of which its kernels have the most energy (sum of squares) are kept. Batch norms use the statistics
+    Those of which its kernels have the most energy (sum of squares) are left. Batch norms use the statistics
     of the test digits, as those of training belong to the whole network.
     """
     test = mnist("test")
     images, labels = in_unit_range(test.images[:_DIGITS]), test.labels[:_DIGITS]
     accuracies = {}
-    for kept in _KEPT:
+    for left in _LEFT:
         cut = copy.deepcopy(network)
         second = [part for part in cut.modules() if isinstance(part, nn.Conv2d)][1].weight.data
         energies = second.square().sum((2, 3))
-        if kept < energies.shape[1]:
-            strongest = energies.topk(kept, 1).indices
+        if left < energies.shape[1]:
+            strongest = energies.topk(left, 1).indices
             second *= torch.zeros_like(energies).scatter(1, strongest, 1.0)[:, :, None, None]
         for part in cut.modules():
             part.train(isinstance(part, nn.BatchNorm2d))
         with torch.no_grad():
-            accuracies[kept] = (cut(images).argmax(1) == labels).float().mean().item()
+            accuracies[left] = (cut(images).argmax(1) == labels).float().mean().item()
     return accuracies
 
 
@@ -122,17 +122,17 @@ def experiment(settings: Edges) -> Outcome:
         Chart("Kernels, the best explained first", "percent of the kernels", "share explained", lines)
     ]
     if "conv" in networks:
-        kept = combining(networks["conv"])
+        left = combining(networks["conv"])
         words += (
             " Later layers do combine them: if each unit of conv's second convolution keeps only the map "
-            f"that it weighs most, it reads {percent(kept[1])} of test digits, with four maps "
-            f"{percent(kept[4])} and with all {max(kept)} {percent(kept[max(kept)])}."
+            f"that it weighs most, it reads {percent(left[1])} of test digits, with four maps "
+            f"{percent(left[4])} and with all {max(left)} {percent(left[max(left)])}."
         )
-        numbers |= {f"read with {count} maps each": share for count, share in kept.items()}
+        numbers |= {f"read with {count} maps each": share for count, share in left.items()}
         charts.append(
             Chart(
                 "Maps of the first layer that each unit of the second keeps", "maps", "read correctly",
-                [Line("conv", list(kept), list(kept.values()))], log_across=True, whole_across=True,
+                [Line("conv", list(left), list(left.values()))], log_across=True, whole_across=True,
             )
         )  # fmt: skip
     charts += [

@@ -192,7 +192,7 @@ def accuracies(settings: Layers, networks: Sequence[nn.Sequential], seeds: Seque
 def experiment(settings: Layers) -> Outcome:
     """Measure the accuracy of one layer, and of two by their hidden units, best and median of 15 seeds.
 
-    The best of many trainings tells what a network of this size can express, the median what training finds.
+    The best of many trainings shows what a network of this size can express, the median what training finds.
     """
     seeds = range(settings.seed, settings.seed + _SEEDS)
     powers = {2**power for power in range(settings.hidden.bit_length())}

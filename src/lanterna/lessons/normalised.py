@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from lanterna.images.digits import Digits, mnist
 from lanterna.images.normalise import normalise
@@ -57,11 +57,6 @@ class Normalised(Settings):
     digits: int = Field(default=500, ge=50, le=10_000, description="Test digits to read.")
     fraction: float = Field(default=0.2, ge=0.02, le=1, description="The share of MNIST to learn from.")
     runs: int = Field(default=3, ge=1, le=9, description="Networks of each kind, with different seeds.")
-
-    @field_validator("change", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
 
 
 def changed(images: Tensor, how: str, amount: float) -> Tensor:

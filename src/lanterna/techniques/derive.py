@@ -59,7 +59,7 @@ def sheet_of(
     technique: Technique,
     *,
     cells: Callable[[Any], Sequence[SheetCell]],
-    small: Callable[[Any], Settings],
+    small: Callable[[Any, Any], Settings],
     choose: Callable[[Job], Any] = lambda job: job.settings,
     columns: Callable[[Any, Sequence[SheetCell]], int],
     heading: Callable[[Job, Any], str] = lambda *_: "",
@@ -71,8 +71,8 @@ def sheet_of(
     """Return a technique that makes a contact sheet of small pictures to choose from.
 
     `choose` returns the settings of the sheet, naming everything that it shows; `cells` its pictures with
-    these settings; and `small` turns the settings of a cell into those of its small picture. Fields in
-    `declared` override those of the technique.
+    these settings; and `small` turns the settings of the sheet and of a cell into those of its small picture.
+    Fields in `declared` override those of the technique.
     """
 
     def run(job: Job) -> Work:
@@ -83,7 +83,7 @@ def sheet_of(
         def frames() -> Frames:
             done: list[tuple[Tensor, str]] = []
             for number, cell in enumerate(sheet_cells, start=1):
-                frame = last_frame(begin(job.with_settings(small(cell.settings)), technique).frames)
+                frame = last_frame(begin(job.with_settings(small(settings, cell.settings)), technique).frames)
                 assert frame.picture is not None
                 done.append((frame.picture.cpu(), cell.label))
                 _, height, width = done[0][0].shape
@@ -100,7 +100,8 @@ def sheet_of(
             return [Result(frame.picture, output, settings, cells=sheet_cells, columns=column_count, gap=gap)]
 
         size = getattr(settings, "size", None)
-        sizes = [f"--size {size} is for the commands: the pictures on a sheet have {SHEET_SIDE} pixels"]
+        side = getattr(small(settings, sheet_cells[0].settings), "size", None) if size else None
+        sizes = [f"--size {size} is for the commands: the pictures on a sheet have {side} pixels"]
         return Work(frames(), results, report=lambda _: Report(notes=[*notes(settings), *sizes * bool(size)]))
 
     derived = replace(

@@ -12,9 +12,9 @@ import io
 from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lanterna.documents import check_document
 from lanterna.errors import UsageError, describe_invalid
@@ -43,6 +43,22 @@ class Settings(BaseModel):
     seed: int = Field(
         default=0, ge=0, lt=2**31, description="The random seed: the same seed, the same result."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_or_many(cls, values: object) -> object:
+        """Take a single value where several may be given: `sides=14` for `sides=(14,)`."""
+        if not isinstance(values, dict):
+            return values
+        return {
+            name: (value,) if isinstance(value, str | int | float) and cls._takes_many(name) else value
+            for name, value in values.items()
+        }
+
+    @classmethod
+    def _takes_many(cls, name: str) -> bool:
+        kind = cls.model_fields[name].annotation if name in cls.model_fields else None
+        return get_origin(kind) is tuple and get_args(kind)[-1] is Ellipsis
 
     @classmethod
     def checked(cls, settings: Mapping[str, Any]) -> Self:

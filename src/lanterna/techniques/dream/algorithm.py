@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import torch
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from lanterna.devices import fit_tiles, reuse_memory
@@ -192,11 +192,6 @@ class Dream(Settings):
         default=768, ge=256, le=4096, multiple_of=32,
         description="The side of the tiles that a large picture is divided into, in pixels.",
     )  # fmt: skip
-
-    @field_validator("layer", "class_", "mask_layer", mode="before")
-    @classmethod
-    def _as_tuple(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _check_targets(self) -> Self:

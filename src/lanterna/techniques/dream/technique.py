@@ -50,6 +50,9 @@ class Sheet(Dream):
     shown: tuple[str, ...] = Field(
         default=(), description="What the sheet shows, in order: layers, LAYER:CHANNEL, or presets."
     )
+    side: int = Field(
+        default=SHEET_SIDE, ge=16, le=1024, description="Pixels along the longer side of each picture on it."
+    )
 
 
 def _guided(settings: Dream, counts: Mapping[str, int]) -> Dream:
@@ -226,10 +229,10 @@ def _cells(settings: Sheet) -> list[SheetCell]:
     return cells
 
 
-def _small(settings: Dream) -> Dream:
+def _small(sheet: Sheet, settings: Dream) -> Dream:
     return settings.changed(
         {
-            "size": SHEET_SIDE,
+            "size": sheet.side,
             "steps": min(settings.steps, _MAX_STEPS),
             "octaves": min(settings.octaves, _MAX_OCTAVES),
         }

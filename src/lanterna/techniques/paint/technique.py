@@ -328,7 +328,7 @@ def _seeds(settings: RandomSheet) -> list[SheetCell]:
     ]
 
 
-def _small(large: RandomPicture) -> RandomPicture:
+def _small(_: object, large: RandomPicture) -> RandomPicture:
     height = max(8, round(_SHEET_WIDTH * large.height / large.width))
     return large.changed({"width": _SHEET_WIDTH, "height": height})
 

@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import torch
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from lanterna.devices import fit_tiles, reuse_memory
@@ -152,11 +152,6 @@ class Stylize(Settings):
         default=1024, ge=256, le=8192, multiple_of=16,
         description="The side, in pixels, of the tiles that a larger picture is processed in.",
     )  # fmt: skip
-
-    @field_validator("weights", "style_layers", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        return (value,) if isinstance(value, str | int | float) else value
 
     @model_validator(mode="after")
     def _positive(self) -> Self:
