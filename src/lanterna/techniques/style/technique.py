@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lanterna.techniques.technique import Frame, Frames
 
 _MAX_SHEET_STEPS = 12
-_STRENGTHS_SIDE = 192  # pixels, as on the sheets of 0.1.0, so that these are made again
+_STRENGTHS_SIDE, _STRENGTHS_STEPS = 192, 16  # as on the sheets of 0.1.0, so that these are made again
 _ONE_COLOUR = 0.02  # the range of every channel of a picture of one colour
 # A sheet multiplies the requested strength and brush by these.
 _STRENGTHS, _INSTANT_STRENGTHS = (0.3, 1.0, 3.0), (0.4, 0.7, 1.0)
@@ -225,15 +225,15 @@ def _cells(settings: Any) -> list[SheetCell]:
     ]
 
 
-def _small(large: Any, side: int) -> Any:
+def _small(large: Any, side: int, steps: int) -> Any:
     changes: dict[str, Any] = {"size": side, "print": None}
     if isinstance(large, Stylize):
-        changes["steps"] = min(large.steps, _MAX_SHEET_STEPS)
+        changes["steps"] = min(large.steps, steps)
     return large.changed(changes)
 
 
 _SHEET: dict[str, Any] = {
-    "cells": _cells, "small": lambda _, large: _small(large, _STRENGTHS_SIDE),
+    "cells": _cells, "small": lambda _, large: _small(large, _STRENGTHS_SIDE, _STRENGTHS_STEPS),
     "columns": lambda settings, _: len(_grid(settings)[0]),
     "heading": lambda *_: "Strength, brush",
 }  # fmt: skip
@@ -242,8 +242,8 @@ PRESET_SHEET = sheet_of(
     STYLE, name="style-presets", title="A sheet", help="Small pictures with each preset, to choose from.",
     verb="style", flags=("sheet",), outputs=("presets",),
     shown_first=("strength", "brush", "detail", "keep_colours"),
-    cells=_preset_cells, small=lambda _, large: _small(large, SHEET_SIDE), columns=lambda *_: 4,
-    heading=lambda *_: "Presets",
+    cells=_preset_cells, small=lambda _, large: _small(large, SHEET_SIDE, _MAX_SHEET_STEPS),
+    columns=lambda *_: 4, heading=lambda *_: "Presets",
 )  # fmt: skip
 
 STYLE_SHEET = sheet_of(
