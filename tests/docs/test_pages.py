@@ -264,7 +264,8 @@ def quicker(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Processes]]:
     `techniques/test_parallel.py` goes on from there.
     """
     monkeypatch.setattr(declared, "_BRUSHES", (1.0,))
-    monkeypatch.setattr(declared, "SIDE", 64)
+    monkeypatch.setattr(declared, "SHEET_SIDE", 64)
+    monkeypatch.setattr(declared, "_STRENGTHS_SIDE", 64)
     monkeypatch.setattr(dreams, "strongest_channels", partial(dreams.strongest_channels, count=6))
     monkeypatch.setattr("lanterna.techniques.style.instant.COARSEST", 128)
     monkeypatch.setattr("lanterna.techniques.dream.estimate._SAMPLE", 64)
