@@ -454,7 +454,9 @@ def test_anyones_network_shows_what_it_can(function, says, opened, tmp_path, mon
         assert page.page.locator(".caption").count() > 2
         for control in ("Explain", "compared with", "Lines", "Heat at"):
             assert page.page.get_by_label(control).first.is_visible() == (function == "classifies"), control
-    assert ("12 of 16 maps" in said) == (function == "sees")
+    assert "12 of 16 maps" in said
+    shown = "ones that contribute most to the answer" if function == "classifies" else "most active ones"
+    assert f"Each layer shows at most 12 of its maps, the {shown}" in said
 
 
 @pytest.mark.usefixtures("network")

@@ -320,7 +320,7 @@ def test_ctrl_c_saves_the_picture_so_far(tmp_path, capsys):
         (["block9", "9999"], "0 to 111"),
         (["--class", "goldfsh"], "did you mean goldfish"),
         (["--class", "1000"], "1000"),
-        (["block9", "1", "--class", "goldfish"], "one target"),
+        (["block9", "1", "--class", "goldfish"], "exclude each other: leave one out"),
         (["block9", "--sheet", "4", "--diversity", "2"], "diversity"),
         (["block9", "1", "--against", "goldfish"], "against"),
         (["block9", "1", "--steps", "0"], "steps"),
