@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from served import Server
 
-PIECES = {name for name, lesson in LESSONS.items() if lesson.quick} | {"neuron"}
+PIECES = {name for name, lesson in LESSONS.items() if lesson.seen}
 
 
 @pytest.fixture(scope="module")
@@ -206,23 +206,26 @@ def test_no_slow_lesson_opens_blank(page: Page, name: str):
 
 
 def test_a_slow_lesson_is_a_job_whose_picture_stays(page: Page, studio: Server):
-    open_lesson(page, "neuron", "&digits=50&weight=1")
+    open_lesson(page, "neuron", "&digits=50&runs=1")
     own = page.get_by_role("region", name="Change it yourself")
     expect(own).to_contain_text("Your own measurement will appear here.")
     # The hands-on piece responds immediately, and changes the experiment's settings.
     page.get_by_label("Bias", exact=True).first.focus()
     page.keyboard.press("Home")
-    expect(hands_on(page).locator(".status")).to_contain_text("The output is 0.5 at a sum of 10")
+    expect(hands_on(page).locator(".status")).to_have_text(
+        "+3.00 +0.60 −1.20 −10.00 = −7.6. More speaks against it than for it."
+    )
+    expect(hands_on(page).get_by_text("output 0, slope 0", exact=True)).to_have_count(2)  # sigmoid and ReLU
     page.wait_for_url(re.compile("bias=-10"))
     own.get_by_role("button", name="Measure").click()
-    shown = page.get_by_role("img", name=re.compile("A neuron: the result. True: With a bias of -10"))
+    shown = page.get_by_role("img", name=re.compile("A neuron: the result. True: .* with the bias to -7.6"))
     expect(shown).to_be_visible()
-    expect(own.locator(".verdict-of")).to_contain_text("True: With a bias of -10 the neuron")
+    expect(own.locator(".verdict-of")).to_contain_text("Lower all their biases by 10")
     assert studio("GET", f"/api/jobs/{settings_in(page)['job']}")["settings"]["bias"] == -10
     expect(own.locator(".finding dl")).to_contain_text("on, as trained")
     open_lesson(page, "neuron")  # the result is still there, with its settings
     expect(shown).to_be_visible()
-    expect(page.get_by_text("run with bias -10, digits 50")).to_be_visible()
+    expect(page.get_by_text("run with bias -10, digits 50, runs 1")).to_be_visible()
 
 
 @pytest.mark.parametrize(
