@@ -45,14 +45,7 @@ def test_a_thumbnail_looks_like_the_job(studio: Server, real_shelf: Path) -> Non
         distance = {each: np.abs(picture - np.asarray(painted)).mean() for each, picture in found.items()}
         assert min(distance, key=distance.get) == query
     assert (styled(studio, cat, "built_in=3") == found["built_in=3"]).all()
-    painters = [pid for pid in studio.workers() if niceness(pid) == 19]
-    assert len(painters) == 1
-
-
-def niceness(pid: int) -> int:
-    from os import PRIO_PROCESS, getpriority
-
-    return getpriority(PRIO_PROCESS, pid)
+    assert len(studio.wall_painters()) == 1
 
 
 def test_unknown_styles_are_refused_in_one_line(studio: Server) -> None:
