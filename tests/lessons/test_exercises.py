@@ -15,6 +15,7 @@ from lanterna.images.digits import mnist
 from lanterna.lessons import LESSONS, descent
 from lanterna.lessons.exercises import EXERCISES, sheet
 from lanterna.surfaces.cli import main
+from places import ROOT
 
 
 def shifted_pixels() -> float:
@@ -162,3 +163,13 @@ def test_the_sheet_is_printed(capsys):
     assert listed["curve"][0] == first
     assert main(["learn", "--exercises"]) == 2
     assert "expected a lesson" in capsys.readouterr().err
+
+
+def test_the_teachers_page_answers_every_exercise():
+    text = (ROOT / "docs/answers.md").read_text(encoding="utf-8")
+    for lesson, exercises in EXERCISES.items():
+        _, _, section = text.partition(f"\n## {lesson}\n")
+        answers = dict(re.findall(r"^(\d+)\. \*\*(.+?)\*\*", section.partition("\n## ")[0], re.MULTILINE))
+        assert list(answers) == [str(number) for number in range(1, len(exercises) + 1)], lesson
+        for exercise, (number, answer) in zip(exercises, answers.items(), strict=True):
+            assert check(lesson, int(number), answer if exercise.choices else float(answer)), (lesson, number)
