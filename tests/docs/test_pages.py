@@ -111,6 +111,7 @@ PAGES = {
         smaller=(
             ("dream clip.mp4", "--size 64 --steps 1"),
             ("dream --film", "--size 64 --steps 1 --frames 3"),
+            ("dream --sheet", "--side 64 --steps 1 --octaves 1"),
             ("dream -o", "--size 64 --steps 1"),
             ("dream", "--size 64 --steps 1 --force"),
         ),

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
+pytestmark = pytest.mark.usefixtures("wall")
+
 
 def styled(studio: Server, picture: str, query: str) -> np.ndarray:
     status, content, headers = studio.request("GET", f"/api/pictures/{picture}/styled?{query}")
@@ -64,7 +66,6 @@ def test_a_click_paints_in_a_built_in_style(page: Page, studio: Server):
     expect(styles).to_have_count(26)
     expect(page.locator(".styled[data-state=loaded]").nth(2)).to_be_attached()
     assert page.evaluate("shifts") < 0.02
-    wait_until_settled(page)
     assert violations(page) == []
     style = page.get_by_role("button", name="Paint in built-in style 19")
     style.focus()
