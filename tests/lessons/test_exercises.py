@@ -16,6 +16,7 @@ from lanterna.lessons import LESSONS, descent
 from lanterna.lessons.briefs import BRIEFS
 from lanterna.lessons.exercises import EXERCISES, sheet
 from lanterna.surfaces.cli import main
+from places import ROOT
 
 
 def shifted_pixels() -> float:
@@ -174,3 +175,13 @@ def test_a_brief_is_printed_with_the_exercises(capsys):
     for verb in ("read", "train", "paint", "dream", "style"):
         main([verb, "--help"])
     assert options <= set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+
+
+def test_the_teachers_page_answers_every_exercise():
+    text = (ROOT / "docs/answers.md").read_text(encoding="utf-8")
+    for lesson, exercises in EXERCISES.items():
+        _, _, section = text.partition(f"\n## {lesson}\n")
+        answers = dict(re.findall(r"^(\d+)\. \*\*(.+?)\*\*", section.partition("\n## ")[0], re.MULTILINE))
+        assert list(answers) == [str(number) for number in range(1, len(exercises) + 1)], lesson
+        for exercise, (number, answer) in zip(exercises, answers.items(), strict=True):
+            assert check(lesson, int(number), answer if exercise.choices else float(answer)), (lesson, number)
