@@ -44,10 +44,11 @@ _MIN_COLUMNS = 20
 
 
 def verbs() -> dict[str, str]:
-    """Return every verb with its help: those of the table, and techniques of installed packages."""
+    """Return every verb with its help: those of the table, and other techniques, built in or installed."""
     from lanterna.techniques import registry
 
-    return {**registry.summaries(), **VERBS}
+    others = {verb: registry.summary(verb) for verb in registry.BUILT_IN if verb not in VERBS}
+    return {**others, **registry.summaries(), **VERBS}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
