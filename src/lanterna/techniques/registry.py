@@ -36,6 +36,7 @@ BUILT_IN = {
     "dream": "lanterna.techniques.dream.technique:TECHNIQUES",
     "style": "lanterna.techniques.style.technique:TECHNIQUES",
     "paint": "lanterna.techniques.paint.technique:TECHNIQUES",
+    "imagine": "lanterna.techniques.imagine.technique:TECHNIQUES",
 }
 
 
