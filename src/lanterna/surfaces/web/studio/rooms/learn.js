@@ -64,6 +64,12 @@ const FIGURES = {
   descent: "hill",
   curve: "sketch",
   functions: "sketch",
+  squash: "chain",
+  normalised: "booth",
+  edges: "kernel",
+  quickstart: "loss",
+  painting: "waves",
+  parts: "loop",
   digit: "inside",
   paths: "inside",
 };
