@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 PLACE = Path(__file__).parents[1] / "src/lanterna/surfaces/web/lessons/digits.js"
 UNITS, STEPS, BATCH, RATE, DECAY = 24, 6000, 256, 0.01, 3e-4
-HEAD = """// A tiny network that reads digits: 14 × 14 pixels, {units} ReLU units and ten answers. It reads {share} of
-// MNIST's test digits. These first lines are written by scripts/train_toy.py.
+HEAD = """// A tiny network that reads digits: 14 × 14 pixels, {units} ReLU units and ten answers.
+// It reads {share} of MNIST's test digits. These first lines are written by scripts/train_toy.py.
 
 const [INPUTS, UNITS, CLASSES] = [196, {units}, 10];
 const SCALES = {scales}; // of 8-bit numbers: weights, biases of each layer

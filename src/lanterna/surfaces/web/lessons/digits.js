@@ -1,5 +1,5 @@
-// A tiny network that reads digits: 14 × 14 pixels, 24 ReLU units and ten answers. It reads 96.6 % of
-// MNIST's test digits. These first lines are written by scripts/train_toy.py.
+// A tiny network that reads digits: 14 × 14 pixels, 24 ReLU units and ten answers.
+// It reads 96.6 % of MNIST's test digits. These first lines are written by scripts/train_toy.py.
 
 const [INPUTS, UNITS, CLASSES] = [196, 24, 10];
 const SCALES = [0.009396, 0.003458, 0.01717, 0.002744]; // of 8-bit numbers: weights, biases of each layer
