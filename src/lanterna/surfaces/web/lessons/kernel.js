@@ -18,8 +18,8 @@ const KERNELS = {
   random: [],
 };
 
-/** Slide a 3 × 3 kernel over a picture of `side` × `side` numbers; outside it the picture goes on as at its
-    edge.
+/** Slide a 3 × 3 kernel over a picture of `side` × `side` numbers; outside it the picture continues as at
+    its edge.
     @param {ArrayLike<number>} picture
     @param {number} side
     @param {number[]} kernel */
