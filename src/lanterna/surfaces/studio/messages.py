@@ -162,10 +162,11 @@ Exercise = TypedDict(
     "Exercise", {"try": str, "predict": str, "explain": str, "answer": str, "choices": list[str]}
 )
 Quote = TypedDict("Quote", {"line": str, "author": str, "url": str})
+Brief = TypedDict("Brief", {"make": str, "look_for": str})
 Lesson = TypedDict("Lesson", {
     "name": str, "title": str, "question": str, "claim": str, "quote": Quote | None,
     "explanation": list[str], "seen": str, "where": str, "quick": bool, "needs": list[str],
-    "exercises": list[Exercise], "settings": dict[str, Any],
+    "exercises": list[Exercise], "brief": Brief | None, "settings": dict[str, Any],
 })  # fmt: skip
 Finding = TypedDict("Finding", {
     "verdict": Literal["holds", "holds only when", "does not hold"], "words": str,

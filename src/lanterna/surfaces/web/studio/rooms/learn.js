@@ -45,6 +45,7 @@ import { progress, SendTo, useJob } from "./make.js";
     @property {boolean} quick - its experiment runs without a job
     @property {string[]} needs - items of the shelf
     @property {Task[]} exercises
+    @property {{ make: string, look_for: string } | null} brief - a picture to make
 
     @typedef {{ verdict?: string, words?: string, numbers?: [string, string][], seeds?: number[] }} Found
 
@@ -60,11 +61,17 @@ export const FIGURES = {
   gates: "gates",
   derivative: "slope",
   circuits: "circuit",
-  neuron: "switch",
+  neuron: "neuron",
   layers: "rings",
   descent: "hill",
   curve: "sketch",
   functions: "sketch",
+  squash: "chain",
+  normalised: "booth",
+  edges: "kernel",
+  quickstart: "loss",
+  painting: "waves",
+  parts: "loop",
   digit: "inside",
   paths: "inside",
 };
@@ -235,6 +242,16 @@ function Page({ place, technique }) {
                 `,
               )}
             </ol>
+            ${
+              lesson.brief &&
+              html`
+                <div class="brief">
+                  <h2>Make a picture</h2>
+                  <p>${inCode(lesson.brief.make)}</p>
+                  <p><b>Look for:</b> ${inCode(lesson.brief.look_for)}</p>
+                </div>
+              `
+            }
           </section>
         `
       }
@@ -247,6 +264,11 @@ function Page({ place, technique }) {
     </article>
   `;
 }
+
+/** Text whose commands are in backquotes.
+    @param {string} text */
+const inCode = (text) =>
+  text.split("`").map((part, place) => (place % 2 ? html`<code key=${place}>${part}</code>` : part));
 
 /** An exercise: try, predict, and check the answer; the feedback asks for an explanation.
     @param {Task & { lesson: string, number: number }} props */
