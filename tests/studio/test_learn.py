@@ -694,7 +694,8 @@ def test_the_window_itself_does_not_scroll(page: Page):
 
 
 SMALL_TEXT = """() => {
-    const found = [], texts = document.createTreeWalker(document.querySelector("dialog"), NodeFilter.SHOW_TEXT);
+    const found = [], deck = document.querySelector("dialog");
+    const texts = document.createTreeWalker(deck, NodeFilter.SHOW_TEXT);
     for (let each = texts.nextNode(); each; each = texts.nextNode()) {
         const within = each.parentElement, box = within.getBoundingClientRect();
         const size = parseFloat(getComputedStyle(within).fontSize) * within.currentCSSZoom;
