@@ -13,8 +13,15 @@ import { Chart, Exercise, Figure, FIGURES, Finding, useOutcome } from "./learn.j
 
 const [WIDTH, HEIGHT] = [960, 540]; // pixels that fill the screen: their zoom is 2 at 1920 × 1080
 const LONG = 300; // characters of a finding on one slide, in whole sentences
+const STYLES = "/web/studio/present.css";
 const FORWARD = ["ArrowRight", "ArrowDown", "PageDown", " "];
 const BACK = ["ArrowLeft", "ArrowUp", "PageUp"];
+
+await new Promise((resolve) => {
+  const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href: STYLES });
+  link.onload = link.onerror = resolve;
+  document.head.append(link);
+});
 
 /** @param {{ place: number, lesson: Lesson, chosen: Settings, values: Settings, onChange: Changed }} props */
 export default function Presentation({ lesson, ...props }) {
@@ -85,7 +92,7 @@ function Deck({ place, lesson, values, onChange, outcome, error }) {
   }, [number]);
   return html`
     <dialog ref=${dialog} class="presented" aria-label=${`${lesson.title}, presented`} onClose=${leave}>
-      <div class="stage" style=${{ zoom }}>
+      <div class="screen" style=${{ zoom }}>
         <div
           key=${number}
           class="slide"
