@@ -81,7 +81,7 @@ def check(lesson: str, number: int, answer: object) -> Reply:
 
     Errors: `UsageError` for an unknown lesson or exercise, or the wrong kind of answer.
     """
-    exercise = _exercise(lesson, number)
+    exercise = find_exercise(lesson, number)
     if answer is ...:
         return Reply(False, f"No answer yet: replace the dots with {exercise.expected}.")
     given = _parsed(exercise, answer, f"{lesson}, exercise {number}")
@@ -132,7 +132,8 @@ def _exercises(lesson: str) -> Sequence[Exercise]:
     return EXERCISES[lesson]
 
 
-def _exercise(lesson: str, number: int) -> Exercise:
+def find_exercise(lesson: str, number: int) -> Exercise:
+    """Return an exercise. Errors: `UsageError` if there is no such lesson or exercise."""
     exercises = _exercises(lesson)
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= len(exercises):
         raise UsageError(f"{lesson} has exercises 1 to {len(exercises)}, got {number!r}")
