@@ -198,7 +198,7 @@ def has_dask(scheduler: Host, *workers: Host) -> None:
 
 
 def made(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("[!.]*.png"))}
 
 
 def until(found: Callable[[], object], what: str) -> None:
