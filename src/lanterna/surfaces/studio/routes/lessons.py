@@ -12,11 +12,11 @@ from lanterna.errors import MissingError
 from lanterna.surfaces.studio.messages import (
     Attempt,
     Explanation,
-    SavedAnswer,
     Lesson,
     Measured,
     Outcome,
     Reply,
+    SavedAnswer,
     Settings,
 )
 from lanterna.surfaces.studio.names import file_name
