@@ -693,6 +693,59 @@ def test_the_window_itself_does_not_scroll(page: Page):
         assert page.evaluate("document.documentElement.scrollHeight") == 800
 
 
+SMALL_TEXT = """() => {
+    const found = [], deck = document.querySelector("dialog");
+    const texts = document.createTreeWalker(deck, NodeFilter.SHOW_TEXT);
+    for (let each = texts.nextNode(); each; each = texts.nextNode()) {
+        const within = each.parentElement, box = within.getBoundingClientRect();
+        const size = parseFloat(getComputedStyle(within).fontSize) * within.currentCSSZoom;
+        if (each.textContent.trim() && box.width && !within.closest(".unseen, option") && size < 32)
+            found.push(`${size}: ${each.textContent}`);
+    }
+    return found;
+}"""
+"""Texts of a presented lesson that the back row cannot read."""
+
+
+def test_a_lesson_is_presented_one_thing_at_a_time(page: Page):
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    open_lesson(page, "descent")
+    lesson = LESSONS["descent"]
+    page.get_by_role("button", name="Present").click()
+    deck = page.get_by_role("dialog", name="Gradient descent, presented")
+    slide = deck.get_by_role("group")
+    expect(slide).to_have_text(lesson.question)
+    page.keyboard.press("ArrowRight")
+    assert lesson.quote is not None
+    expect(slide).to_contain_text(lesson.quote.line)
+    page.keyboard.press("ArrowLeft")
+    expect(slide).to_have_text(lesson.question)
+    page.emulate_media(color_scheme="light")
+    for _ in range(2 + len(lesson.paragraphs)):
+        assert page.evaluate(SMALL_TEXT) == []
+        page.keyboard.press("PageDown")
+    # The figure is zoomed, and a click lands where the pointer is.
+    expect(hands_on(deck).locator(".piece")).to_be_visible()
+    assert page.evaluate(SMALL_TEXT) == []
+    hill = deck.get_by_role("img", name=re.compile("^The hill, Plain, from 6"))
+    box = hill.bounding_box()
+    assert box is not None
+    hill.click(position={"x": box["width"] / 2 + 26, "y": box["height"] / 2})
+    page.wait_for_url(re.compile(r"start=-?0"))
+    assert abs(float(settings_in(page)["start"])) < 1
+    assert not violations(page)
+    deck.get_by_role("slider", name="Learning rate").focus()
+    page.keyboard.press("ArrowRight")  # moves the slider, not the slide
+    expect(hands_on(deck).locator(".piece")).to_be_visible()
+    for _ in range(3):
+        page.keyboard.press("PageDown")
+    expect(slide).to_contain_text("True:")
+    page.keyboard.press("Escape")
+    expect(deck).to_have_count(0)
+    expect(page.get_by_role("heading", level=1, name=lesson.question)).to_be_visible()
+    assert "slide" not in settings_in(page)
+
+
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_lessons_are_accessible(page: Page, theme: Any):
     page.emulate_media(color_scheme=theme)

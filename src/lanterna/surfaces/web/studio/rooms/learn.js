@@ -4,6 +4,7 @@ import { messageOf } from "lanterna/words.js";
 import { makeChart } from "lanterna/chart.js";
 import { file, get, post, url } from "../api.js";
 import { Form } from "../form.js";
+import { lazy } from "../lazy.js";
 import { figure, html, signal, useEffect, useMemo, useRef, useState, words } from "../html.js";
 import { usePicture } from "../pictures.js";
 import { same, settings, parseValue, formatValue } from "../schema.js";
@@ -53,8 +54,9 @@ import { progress, SendTo, useJob } from "./make.js";
 
     @typedef {{ set: (settings: Settings) => void, unmount: () => void }} Mounted - an interactive figure */
 
+const Presentation = lazy(() => import("./present.js"));
 const lessons = signal(/** @type {Lesson[]} */ ([])); // empty until they have loaded
-const FIGURES = {
+export const FIGURES = {
   // a lesson's interactive figure: a module of lanterna/lessons/
   gates: "gates",
   derivative: "slope",
@@ -155,6 +157,7 @@ function Page({ place, technique }) {
         ]),
       ),
     );
+  const presented = query.has("slide");
   const Experiment = lesson.quick ? Quick : Slow;
   useEffect(() => {
     document.getElementById("main")?.scrollTo(0, 0);
@@ -163,12 +166,21 @@ function Page({ place, technique }) {
       subject.value = "";
     };
   }, []);
+  if (presented) return html`<${Presentation} ...${{ place, lesson, chosen, values, onChange }} />`;
   return html`
     <article class="lesson">
       <${LessonLinks} place=${place} />
       <header>
         <p class="over">
           <span class="ordinal">${place + 1}</span> ${lesson.title}
+          <button
+            type="button"
+            class="button small"
+            title="For a projector: one thing at a time, in large type"
+            onClick=${() => setQuery({ slide: 1 })}
+          >
+            Present
+          </button>
         </p>
         <h1>${lesson.question}</h1>
       </header>
@@ -260,7 +272,7 @@ const inCode = (text) =>
 
 /** An exercise: try, predict, and check the answer; the feedback asks for an explanation.
     @param {Task & { lesson: string, number: number }} props */
-function Exercise({ lesson, number, predict, answer, choices, ...exercise }) {
+export function Exercise({ lesson, number, predict, answer, choices, ...exercise }) {
   const [input, setInput] = useState("");
   const [reply, setReply] = useState(/** @type {{ words: string, right?: boolean } | null} */ (null));
   const id = `exercise-${number}`;
@@ -348,7 +360,7 @@ function LessonLinks({ place, large }) {
 /** A lesson's interactive figure. It manages its own state, and reports the settings that it shares with the
     experiment.
     @param {{ name: string, values: Settings, onChange: Changed }} props */
-function Figure({ name, values, onChange }) {
+export function Figure({ name, values, onChange }) {
   /** @type {Ref<HTMLElement>} */
   const host = useRef();
   const figureHandle = useRef(/** @type {Mounted | null} */ (null));
@@ -419,7 +431,7 @@ function Quick({ lesson, chosen, form }) {
 /** The outcome for the latest settings. One request runs at a time; the latest one made meanwhile is next.
     @param {string} name
     @param {Settings} chosen */
-function useOutcome(name, chosen) {
+export function useOutcome(name, chosen) {
   const [shown, setShown] = useState({
     outcome: /** @type {Outcome | null} */ (null),
     error: "",
@@ -591,7 +603,7 @@ export function parseFinding(saved = "") {
 /** The verdict on the claim, and the numbers behind it; `note` says how it was measured.
     @param {Found & { claim?: string, error: string | null, stale?: boolean, none?: Child, note?: Child }}
         props */
-function Finding({
+export function Finding({
   claim = "",
   verdict,
   words: description,
@@ -656,7 +668,7 @@ function Charts({ charts, stale = false }) {
 }
 
 /** @param {{ chart: Charted | null }} props */
-function Chart({ chart }) {
+export function Chart({ chart }) {
   /** @type {Ref<HTMLElement>} */
   const host = useRef();
   /** @type {Ref<ReturnType<typeof makeChart>>} */
