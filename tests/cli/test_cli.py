@@ -254,7 +254,7 @@ def test_settings_come_from_flag_then_environment_then_file_then_default(baked, 
     ("arguments", "words"),
     [
         (["backe"], "did you mean bake?"),
-        (["zzz"], "the verbs are tour, train"),
+        (["zzz"], "the verbs are tour, examples, train"),
         ([""], "unknown verb ''"),
         (["--minutes", "3"], "expected a verb first"),
         (["bake", "--minuets", "3"], "did you mean --minutes?"),

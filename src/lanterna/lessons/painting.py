@@ -228,4 +228,9 @@ LESSON = Lesson(
         bright it is at this spot. Fine stripes make fine details easy. How close the picture gets is
         measured in decibels (dB): 3 dB more means that the squared error has halved.
     """,
+    seen="""
+        With x and y alone, the layer could paint only a slope from one colour to another. Every wave
+        gave it one more stripe pattern to mix in, and broad ones soon made the large shapes. For the
+        edges it needed fine stripes, and many of them.
+    """,
 )  # fmt: skip

@@ -103,6 +103,13 @@ class Attempt(Body):
     answer: Annotated[Any, WithJsonSchema({"type": ["number", "string"]})]
 
 
+class Explanation(Body):
+    """What a student wrote about the exercise with that number."""
+
+    exercise: Annotated[Any, WithJsonSchema({"type": "integer", "minimum": 1})]
+    words: Annotated[str, Field(max_length=5000)]
+
+
 Error = TypedDict("Error", {"error": str})
 Forecast = TypedDict("Forecast", {"seconds": int | None, "smaller": int | None})
 Step = TypedDict("Step", {"step": int})
@@ -177,6 +184,7 @@ Measured = TypedDict("Measured", {
     "finding": Finding, "charts": list[dict[str, Any]], "rows": list[list[str]], "seconds": int,
     "took": str,
 })  # fmt: skip
+SavedAnswer = TypedDict("SavedAnswer", {"answer": float | str, "explanation": str}, total=False)
 Reply = TypedDict("Reply", {"right": bool, "words": str})
 Network = TypedDict("Network", {"name": str, "what": str, "source": str, "here": bool, "command": str})
 NetworkName = TypedDict("NetworkName", {"name": str})
