@@ -219,16 +219,16 @@ def test_the_command_learns_once_and_its_recipe_makes_the_picture_again(quick, m
 
 def test_between_like_sheet_and_film(quick):
     assert run("--between", "0", "1", "--pictures", "5", "--steps", "3") == 0
-    way = open_picture(quick / "between.png")[0].unflatten(1, (5, 112))  # (112, 5, 112)
+    way = open_picture(quick / "imagine-between.png")[0].unflatten(1, (5, 112))  # (112, 5, 112)
     gaps = (way.diff(dim=1)).abs().mean((0, 2))
     assert gaps.max() < (way[:, 0] - way[:, -1]).abs().mean()  # each is nearer to its neighbour
 
     slanted_line().save("mine.png")
     own = digit_row(own_digit(open_picture("mine.png"), "mine.png")[None])
     assert run("1", "--like", "mine.png", "--strength", "0.05", "--steps", "2") == 0
-    alike = open_picture(quick / "like.png")
+    alike = open_picture(quick / "imagine-like.png")
     assert torch.corrcoef(torch.stack([alike.flatten(), own.flatten()]))[0, 1] > 0.8
-    recipe = read_recipe(quick / "like.png")
+    recipe = read_recipe(quick / "imagine-like.png")
     assert command_line(recipe, "a.png") == (
         "lanterna imagine --like mine.png --steps=2 --digits=1 --strength=0.05 -o a.png"
     )

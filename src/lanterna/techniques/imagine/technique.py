@@ -176,14 +176,14 @@ IMAGINE = Technique(
 )  # fmt: skip
 
 BETWEEN = replace(
-    IMAGINE, name="between", title="Between", help="The way from one digit to another.",
-    settings=Between, run=_between, arguments=(), flags=("between",), outputs=("between",), file="between",
-    shown_first=("between", "seed", "pictures", "guidance"),
+    IMAGINE, name="imagine-between", title="Between", help="The way from one digit to another.",
+    settings=Between, run=_between, arguments=(), flags=("between",), outputs=("between",),
+    file="imagine-between", shown_first=("between", "seed", "pictures", "guidance"),
 )  # fmt: skip
 
 LIKE = replace(
-    IMAGINE, name="like", title="Like yours", help="Digits in the manner of one that you drew.",
-    settings=Like, run=_like, flags=("like",), outputs=("like",), file="like",
+    IMAGINE, name="imagine-like", title="Like yours", help="Digits in the manner of one that you drew.",
+    settings=Like, run=_like, flags=("like",), outputs=("like",), file="imagine-like",
     inputs=(Input("like", "a picture of your own digit", required=True),),
     shown_first=("digits", "strength", "seed", "guidance"),
 )  # fmt: skip
