@@ -8,6 +8,7 @@ import { figure, html, signal, useEffect, useMemo, useRef, useState, words } fro
 import { usePicture } from "../pictures.js";
 import { same, settings, parseValue, formatValue } from "../schema.js";
 import { FirstTime } from "../shelf.js";
+import { readers, TrainFirst } from "../train_first.js";
 import {
   active,
   address,
@@ -185,7 +186,9 @@ function Page({ place, technique }) {
       </section>
       ${
         FIGURES[lesson.name] &&
-        html`<${Figure} name=${FIGURES[lesson.name]} values=${values} onChange=${onChange} />`
+        (FIGURES[lesson.name] === "inside" && !readers().length
+          ? html`<${TrainFirst} words="To look inside, train a network that reads digits first." />`
+          : html`<${Figure} name=${FIGURES[lesson.name]} values=${values} onChange=${onChange} />`)
       }
       ${
         lesson.seen &&
