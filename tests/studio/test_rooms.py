@@ -280,6 +280,10 @@ def test_misread_digits_are_shown_during_training(page: Page):
     page.get_by_role("button", name=re.compile("^Start")).click()
     shown = page.get_by_role("img", name=re.compile("test digits that are currently misread"))
     expect(shown).to_be_visible()
+    page.get_by_role("button", name="Stop").first.click()
+    expect(page.locator(".facts")).to_contain_text("it can be used as it is, or resumed")
+    expect(page.get_by_role("link", name="Draw a digit")).to_be_visible()
+    page.get_by_role("button", name="Resume").click()
     expect(page.locator(".facts")).to_contain_text("done")
 
 
@@ -298,6 +302,10 @@ def test_a_title_is_changed_and_the_seed_varied(page: Page, studio: Server):
     page.get_by_role("button", name="Vary").click()
     expect(page.locator(".notices")).to_contain_text("with seed 1")
     assert settings_in(page)["seed"] == "1"
+    page.go_back()
+    page.get_by_role("button", name="Make larger").click()
+    page.wait_for_url(re.compile("#/dream"))
+    assert settings_in(page)["size"] == "288"
 
 
 def test_pictures_are_tagged_and_filtered(page: Page, studio: Server):

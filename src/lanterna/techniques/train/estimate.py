@@ -16,8 +16,8 @@ from lanterna.techniques.train.algorithm import train
 if TYPE_CHECKING:
     from lanterna.techniques.train.settings import Train
 
-_WARM_UP, _STEPS = 2, 8  # of the run: the first are slower
-_LIMIT = 2.0  # seconds of measuring
+_WARM_UP, _STEPS = 1, 4  # of the run: the first are slower
+_LIMIT = 1.0  # seconds of measuring
 _FORWARD = 0.3  # the share of a step that reading a digit takes, without learning from it
 _START = 2.0  # seconds: a worker starts, the results are drawn and saved
 _TESTED = 10_000  # digits, at the end

@@ -437,6 +437,8 @@ function NetworkChoice({ id, setting: _, value, onChange, ...rest }) {
 function OfLayers({ around, ...props }) {
   const { setting, value, onChange } = props;
   const network = around.value("network");
+  /** @type {string[]} */
+  const targets = [value ?? []].flat();
   const [open, setOpen] = useState(false);
   const layers = useLayers(open ? network : null, () => setOpen(false));
   const channels =
@@ -479,8 +481,8 @@ function OfLayers({ around, ...props }) {
     </div>
     ${
       setting.picks === "target" &&
-      value?.some((/** @type {string} */ each) => inWords(each) !== each) &&
-      html`<p class="in-words">${value.map(inWords).join("; ")}</p>`
+      targets.some((each) => inWords(each) !== each) &&
+      html`<p class="in-words">${targets.map(inWords).join("; ")}</p>`
     }
     ${
       open &&

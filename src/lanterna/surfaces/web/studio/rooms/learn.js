@@ -5,6 +5,7 @@ import { makeChart } from "lanterna/chart.js";
 import { file, get, post, url } from "../api.js";
 import { Form } from "../form.js";
 import { figure, html, signal, useEffect, useMemo, useRef, useState, words } from "../html.js";
+import { addStyles } from "../lazy.js";
 import { usePicture } from "../pictures.js";
 import { same, settings, parseValue, formatValue } from "../schema.js";
 import { FirstTime } from "../shelf.js";
@@ -52,6 +53,8 @@ import { progress, SendTo, useJob } from "./make.js";
         experiment; `took` if it was measured in advance
 
     @typedef {{ set: (settings: Settings) => void, unmount: () => void }} Mounted - an interactive figure */
+
+await addStyles("/web/studio/learn.css");
 
 const lessons = signal(/** @type {Lesson[]} */ ([])); // empty until they have loaded
 const FIGURES = {
