@@ -59,7 +59,7 @@ def test_classes_are_taught_and_pictures_classified(page: Page, studio: Server, 
     expect(teach).to_have_text("Teach")
     teach.click()
     expect(page.locator(".facts")).to_contain_text("the network ground is ready")
-    expect(page.locator(".facts")).to_contain_text("100 % of the held-out pictures")
+    expect(page.locator(".facts")).to_contain_text("100 % right on pictures that it was not taught with")
     page.get_by_label("A picture to classify").set_input_files(textures["brick"][6])
     answers = page.get_by_role("status", name="Predicted classes")
     expect(answers.get_by_role("listitem").first).to_contain_text("brick")

@@ -8,7 +8,6 @@ import { TextInput } from "../form.js";
 import { html, time, useEffect, useRef, useState } from "../html.js";
 import { FirstTime } from "../shelf.js";
 import { attempt, setQuery, networks, notify, updateJob, techniqueOf, route, waitsFor } from "../store.js";
-import { Explained } from "../terms.js";
 import { Go, useJob } from "./make.js";
 /** @import { Ref, State } from "preact" */
 /** @import { Answer, Job } from "../api.js" */
@@ -184,7 +183,7 @@ export default function Teach() {
           </label>
           <${FirstTime} names=${["efficientnet-lite0"]} />
           <p class="facts" role="status">
-            ${facts(job).map((each) => html`<span key=${each}><${Explained} text=${each} /></span>`)}
+            ${facts(job).map((each) => html`<span key=${each}>${each}</span>`)}
           </p>
           ${
             job &&
@@ -221,7 +220,7 @@ function facts(job) {
   return [
     first,
     ...(job.state === "running" && job.seconds_left != null ? [`${time(job.seconds_left)} left`] : []),
-    ...(right != null ? [`${(100 * right).toFixed(0)} % of the held-out pictures classified correctly`] : []),
+    ...(right != null ? [`${(100 * right).toFixed(0)} % right on pictures that it was not taught with`] : []),
   ];
 }
 
