@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
 from browsers import MISSING, find_chromium
@@ -125,13 +128,33 @@ def studio(real_shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     served.close()
 
 
+@cache
+def _thumbnail() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (384, 256), "grey").save(file, "JPEG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def wall() -> None:
+    """The style wall is painted: see `page`."""
+
+
 @pytest.fixture
 def page(studio: Server, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page in which `go` opens rooms of the studio. A screenshot of its final state is saved."""
+    """A page in which `go` opens rooms of the studio. A screenshot of its final state is saved.
+
+    The style wall shows one thumbnail in place of all, unless the test uses the fixture `wall`: to paint them
+    takes ten seconds of a processor, at a priority below everything else.
+    """
     context = browser.new_context(
         viewport={"width": 1280, "height": 800}, color_scheme="dark", base_url=studio.address
     )
     context.set_default_timeout(TIMEOUT_MS)
+    if "wall" not in request.fixturenames:
+        context.route(
+            "**/styled?**", lambda route: route.fulfill(body=_thumbnail(), content_type="image/jpeg")
+        )
     opened = context.new_page()
     errors: list[str] = []
     opened.on("pageerror", lambda error: errors.append(str(error)))

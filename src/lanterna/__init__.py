@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lanterna.errors import LanternaError, MissingError, UsageError
     from lanterna.images import Recipe, open_picture, read_recipe, save_picture
     from lanterna.images.folders import gather
-    from lanterna.lessons.exercises import check
+    from lanterna.lessons.answers import check
     from lanterna.networks import InputSpec, Network, open_network
     from lanterna.probes.look import Look, look
     from lanterna.probes.paths import Paths, paths
@@ -52,7 +52,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 _EXPORTS = {
     "lanterna.errors": ("LanternaError", "MissingError", "UsageError"),
     "lanterna.images": ("Recipe", "open_picture", "read_recipe", "save_picture"),
-    "lanterna.lessons.exercises": ("check",),
+    "lanterna.lessons.answers": ("check",),
     "lanterna.images.folders": ("gather",),
     "lanterna.networks": ("InputSpec", "Network", "open_network"),
     "lanterna.probes.look": ("Look", "look"),

@@ -19,7 +19,7 @@ _SETTINGS = {
         "style_stages": "style_layers",
         "stage_weights": "layer_weights",
     },
-    "learn": {"stage": "layer", "bend": "activation"},
+    "learn": {"stage": "layer", "bend": "activation", "weight": "weights"},
 }  # by verb: a setting's old name and its current one
 _ADDED: dict[str, tuple[frozenset[str], dict[str, Any]]] = {
     "dream": (frozenset({"network", "layer", "octaves", "vivid", "blend", "tile"}), {"pooling": "maximum"}),

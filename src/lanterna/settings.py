@@ -35,9 +35,14 @@ def studio_folder() -> Path:
     return _home("studio") or platformdirs.user_data_path("lanterna") / "studio"
 
 
+def answers_folder() -> Path:
+    """Return the folder of this user's answers to exercises, which exist nowhere else."""
+    return _home("answers") or platformdirs.user_data_path("lanterna") / "answers"
+
+
 def own_folders() -> list[Path]:
     """Return the folders above that Lanterna owns: not symbolic links, which the user has set up."""
-    folders = (shelf_folder(), features_folder(), networks_folder(), studio_folder())
+    folders = (shelf_folder(), features_folder(), networks_folder(), studio_folder(), answers_folder())
     return [folder for folder in folders if not folder.is_symlink()]
 
 

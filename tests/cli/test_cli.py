@@ -16,7 +16,7 @@ from cyclopts import Parameter
 from pydantic import Field
 
 from hostile import encoded, photograph
-from lanterna import __version__, shelf
+from lanterna import __version__, open_picture, shelf
 from lanterna.errors import LanternaError, MissingError, UsageError, one_line
 from lanterna.surfaces import cli
 from lanterna.surfaces.cli import dispatch, main
@@ -254,7 +254,7 @@ def test_settings_come_from_flag_then_environment_then_file_then_default(baked, 
     ("arguments", "words"),
     [
         (["backe"], "did you mean bake?"),
-        (["zzz"], "the verbs are tour, train"),
+        (["zzz"], "the verbs are tour, examples, train"),
         ([""], "unknown verb ''"),
         (["--minutes", "3"], "expected a verb first"),
         (["bake", "--minuets", "3"], "did you mean --minutes?"),
@@ -266,6 +266,10 @@ def test_settings_come_from_flag_then_environment_then_file_then_default(baked, 
         (["bake", "--json=perhaps"], "--json"),
         (["bake", "a.png", "b.png"], "b.png"),
         (["bake", "--set", "minutes"], "--set: expected KEY=VALUE, got 'minutes'"),
+        (
+            ["bake", "--set", "minutes=1", "--set", "minutes=2"],
+            "--set: minutes is given twice, as '1' and '2'",
+        ),
         (["bake", "--\x1b[31m\n\udcff"], r"\x1b[31m"),
         (["bake", "--fail", "usage"], "no such flour: use rye"),
         (["shelf", "fetsch"], "fetsch"),
@@ -458,6 +462,18 @@ def test_doctor_gives_advice(tmp_path, monkeypatch, capsys):
     assert "lanterna shelf fetch mnist" in advice
     assert "LANTERNA_OFFLINE" in advice
     assert "cannot be written: set LANTERNA_HOME" in advice
+
+
+@pytest.mark.usefixtures("real_shelf")
+def test_examples_are_pictures_that_replace_nothing(kitchen, refused, capsys):
+    assert main(["examples", "new", "--json", "--quiet"]) == 0
+    saved = json.loads(capsys.readouterr().out)
+    assert {each["file"] for each in saved} == {str(place) for place in Path("new").iterdir()}
+    assert all(open_picture(each["file"]).shape[0] == 3 and each["licence"] for each in saved)
+    (kitchen / "cat.jpg").write_text("mine")
+    assert "cat.jpg already exists" in refused("examples")
+    assert [place.name for place in kitchen.iterdir() if place.is_file()] == ["cat.jpg"]
+    assert (kitchen / "cat.jpg").read_text() == "mine"
 
 
 def test_the_app_lists_every_verb():

@@ -69,7 +69,7 @@ class Page:
     @property
     def commands(self) -> list[str]:
         """Lines of code, and code in a line where it is a whole command."""
-        found = re.findall(r"(?:^    |`)lanterna ([a-z]+ [^`\n]+|[a-z]+(?=` \|))", self.text, re.MULTILINE)
+        found = re.findall(r"(?:^    |`)lanterna ([a-z]+ [^`\n]+|[a-z]+(?=` \||$))", self.text, re.MULTILINE)
         return list(dict.fromkeys(found))
 
     @property
@@ -92,11 +92,26 @@ def first_rule(rules: tuple[tuple[str, str], ...], words: list[str]) -> str:
 
 SHALLOW = "--style-layers relu1_1 relu2_1 --content-layer relu2_2"  # not the layers that take longest
 PAGES = {
+    "start": Page(
+        "docs/start.md",
+        smaller=(
+            ("train", "--fraction 0.01 --epochs 1 --hold-out 100"),
+            ("rerun", "--set size=64"),
+            ("paint", "--width 48 --height 48 --samples 1"),
+            ("style", "--size 64 --brush 4"),
+            ("dream", "--size 64 --steps 1"),
+            ("learn descent", "--set steps=5"),
+        ),
+        instead={"steps=20": "steps=2"},
+        writes=(("look", "page-look.html"), ("dream", "dream.png")),
+        trained=False,
+    ),
     "dream": Page(
         "docs/dream.md",
         smaller=(
             ("dream clip.mp4", "--size 64 --steps 1"),
             ("dream --film", "--size 64 --steps 1 --frames 3"),
+            ("dream --sheet", "--side 64 --steps 1 --octaves 1"),
             ("dream -o", "--size 64 --steps 1"),
             ("dream", "--size 64 --steps 1 --force"),
         ),
@@ -192,6 +207,7 @@ PAGES = {
     "README": Page(
         "README.md",
         smaller=(
+            ("examples", "new"),
             ("render", "--size 64 --steps 1 --workers 1"),
             ("train", "--fraction 0.01 --epochs 1 --hold-out 100 --channels 4 4 -o other"),
             ("feature", "--size 64 --steps 1 -o feature.png"),
@@ -205,7 +221,7 @@ PAGES = {
         light=256 * 1024,
     ),
 }
-ANSWERS = {"classify", "read", "networks", "recipe", "learn", "shelf", "doctor"}
+ANSWERS = {"examples", "classify", "read", "networks", "recipe", "learn", "shelf", "doctor"}
 """Verbs that print an answer."""
 SERVES = {"studio"}
 """Verbs that go on until they are stopped."""
@@ -318,8 +334,12 @@ def check_trained(words: list[str], launched: list[Processes]) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, indirect=True)
-def test_commands_write_their_files(page: Page, here: Path, quicker, capsys):
+def test_commands_write_their_files(page: Page, here: Path, quicker, capsys, monkeypatch):
     assert page.commands
+    if page is PAGES["start"]:  # it begins in an empty folder
+        here = here / "new"
+        here.mkdir()
+        monkeypatch.chdir(here)
     printed = {}
     for line in page.commands:
         words = page.small(line)
@@ -328,6 +348,10 @@ def test_commands_write_their_files(page: Page, here: Path, quicker, capsys):
         answers = words[0] in ANSWERS
         assert main([*words, *([] if answers else ["--quiet"])]) in (0, None), line
         printed[words[0]] = capsys.readouterr().out
+        if words == ["examples"]:
+            for place in here.glob("*.jpg"):  # smaller, so that the rest is quick
+                with Image.open(place) as image:
+                    image.reduce(2).save(place)
         if answers:
             assert printed[words[0]], line
         elif words[0] in ("train", "teach"):

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from lanterna.errors import UsageError
 from lanterna.images.recipe import make_recipe, weights_sha256
 from lanterna.lessons.layers import Layers
+from lanterna.lessons.neuron import Neuron
 from lanterna.networks import open_network
 from lanterna.networks.digits import build
 from lanterna.networks.plan import Plan
@@ -101,6 +102,7 @@ def test_an_old_feature_pools_as_it_did() -> None:
 
 def test_a_lesson_with_an_old_setting_is_rerun() -> None:
     assert Layers.checked({"bend": "tanh"}) == Layers(activation="tanh")
+    assert Neuron.checked({"weight": 1.5}) == Neuron(weights=(1.5,))
 
 
 @pytest.mark.parametrize(

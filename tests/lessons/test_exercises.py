@@ -13,8 +13,10 @@ import lanterna
 from lanterna import UsageError, check
 from lanterna.images.digits import mnist
 from lanterna.lessons import LESSONS, descent
+from lanterna.lessons.briefs import BRIEFS
 from lanterna.lessons.exercises import EXERCISES, sheet
 from lanterna.surfaces.cli import main
+from places import ROOT
 
 
 def shifted_pixels() -> float:
@@ -37,7 +39,7 @@ RIGHT = {
     "gates": (-2 * 0.01, 2 * 64 + 1, "half"),
     "derivative": (3 * 2**2 + 3 * 2 * 0.1 + 0.1**2, 10**2, "1e-8"),
     "circuits": (-3, 0, 2 * 3 + 2),
-    "neuron": (3 / 2, 4 / 4),
+    "neuron": (2 - 1.5 + 1 - 4, 3 / 2, 4 / 4),
     "layers": (2 * 16 + 16 + 16 + 1, "two heaps"),
     "descent": (resting_place, 2 / (1 / 5), 1 / (1 - 0.9)),
     "curve": (12 - 1, "better"),
@@ -131,7 +133,7 @@ def test_answers_are_computed(monkeypatch):
         ("curve", 1, float("nan"), "expected an exact number, got 'nan'"),
         ("curve", 1, torch.zeros(3), "expected an exact number"),
         ("curve", 2, 4, "expected 'better' or 'worse', got '4'"),
-        ("neuron", 1, True, "expected a number (within 1 %), got 'True'"),
+        ("neuron", 2, True, "expected a number (within 1 %), got 'True'"),
     ],
 )
 def test_invalid_answers_get_a_one_line_error(name, number, answer, message):
@@ -162,3 +164,24 @@ def test_the_sheet_is_printed(capsys):
     assert listed["curve"][0] == first
     assert main(["learn", "--exercises"]) == 2
     assert "expected a lesson" in capsys.readouterr().err
+
+
+def test_a_brief_is_printed_with_the_exercises(capsys):
+    assert main(["learn", "functions", "--exercises"]) == 0
+    printed = capsys.readouterr().out
+    assert f"To make: {BRIEFS['functions'].make}" in printed
+    assert f"Look for: {BRIEFS['functions'].look_for}" in printed
+    options = {each for brief in BRIEFS.values() for each in re.findall(r"--[a-z-]+", " ".join(brief))}
+    for verb in ("read", "train", "paint", "dream", "style"):
+        main([verb, "--help"])
+    assert options <= set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+
+
+def test_the_teachers_page_answers_every_exercise():
+    text = (ROOT / "docs/answers.md").read_text(encoding="utf-8")
+    for lesson, exercises in EXERCISES.items():
+        _, _, section = text.partition(f"\n## {lesson}\n")
+        answers = dict(re.findall(r"^(\d+)\. \*\*(.+?)\*\*", section.partition("\n## ")[0], re.MULTILINE))
+        assert list(answers) == [str(number) for number in range(1, len(exercises) + 1)], lesson
+        for exercise, (number, answer) in zip(exercises, answers.items(), strict=True):
+            assert check(lesson, int(number), answer if exercise.choices else float(answer)), (lesson, number)

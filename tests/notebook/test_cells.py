@@ -30,7 +30,7 @@ DRAWN = """(
     sum(float(ink) * (x + 0.5) for x, ink in enumerate(pad.image[0].sum(0))) / pad.image.sum().item(),
 )"""
 
-BIAS = 'piece.settings["bias"], piece.settings["weight"]'
+BIAS = 'piece.settings["bias"], *piece.settings["weights"]'
 
 
 @pytest.fixture(scope="module")
@@ -147,14 +147,16 @@ def test_a_digit_flows_through_the_network_in_a_cell(cells):
 
 @pytest.mark.parametrize("cells", ["dark"], indirect=True)
 def test_what_is_set_by_hand_is_in_python_and_back(cells):
-    cells.run('piece = notebook.play("neuron", weight=2.0, digits=50); piece')
+    cells.run('piece = notebook.play("neuron", weights=[2.0, 1.0], digits=50, runs=1); piece')
     bias = cells.inside.get_by_role("slider", name="Bias")
     bias.fill("-5")
-    cells.wait_until(lambda: eval(cells.value(BIAS)) == (-5, 2))
-    assert "0.5 at a sum of 2.5" in cells.run('lanterna.lesson("neuron", **piece.settings)')["text/plain"]
+    cells.wait_until(lambda: eval(cells.value(BIAS)) == (-5, 2, 1))
+    assert (
+        "and with the bias to -2.4" in cells.run('lanterna.lesson("neuron", **piece.settings)')["text/plain"]
+    )
     cells.run('piece.settings = {"bias": 3.0}')
     cells.wait_until(lambda: float(bias.input_value()) == 3.0)
-    assert eval(cells.value(BIAS)) == (3, 2)
+    assert eval(cells.value(BIAS)) == (3, 2, 1)
 
 
 @pytest.mark.parametrize("cells", ["light"], indirect=True)

@@ -195,7 +195,7 @@ def test_all_kinds_of_techniques_run(real_shelf):
     styled = notebook.make("style", open_picture("cat.jpg"), style=[open_picture("cup.jpg"), "red.png"],
                            mask=torch.ones(4, 4), size=64, steps=2)  # fmt: skip
     assert styled.picture.shape[2] == 64
-    assert notebook.make("dream-sheet", "cat.jpg", sheet="layers", layer=["block5"], size=48, steps=1).results
+    assert notebook.make("dream-sheet", "cat.jpg", sheet="layers", layer=["block5"], side=48, steps=1).results
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ from lanterna.techniques.dream.algorithm import Dream
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PATIENCE = 90.0
+PATIENCE = 300.0  # seconds, so that a test that hangs ends
 COUNT = 6
 HELD = 3  # of them are made when something happens
 RAY, DASK = 6379, 8786  # ports
@@ -198,7 +198,7 @@ def has_dask(scheduler: Host, *workers: Host) -> None:
 
 
 def made(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("[!.]*.png"))}
 
 
 def until(found: Callable[[], object], what: str) -> None:

@@ -84,7 +84,7 @@ def photos(tmp_path: Path, real_shelf: Path) -> Path:
 
 
 def kept(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("[!.]*.png"))}
 
 
 def entries(folder: Path) -> list[dict]:

@@ -159,9 +159,16 @@ class Server:
             yield events()
 
     def workers(self) -> list[int]:
-        """Return the processes that run jobs: those with a lower priority than the server."""
-        priority = os.getpriority(os.PRIO_PROCESS, self.process.pid)
-        return [pid for pid in self.processes() if os.getpriority(os.PRIO_PROCESS, pid) > priority]
+        """Return the process that runs jobs, if there is one: its niceness is 10 more than the server's."""
+        return self._processes_with_niceness(10)
+
+    def wall_painters(self) -> list[int]:
+        """Return the process that paints the style wall, if there is one: its niceness is the highest."""
+        return self._processes_with_niceness(20)
+
+    def _processes_with_niceness(self, more: int) -> list[int]:
+        niceness = min(19, os.getpriority(os.PRIO_PROCESS, self.process.pid) + more)
+        return [pid for pid in self.processes() if os.getpriority(os.PRIO_PROCESS, pid) == niceness]
 
     def processes(self) -> list[int]:
         """Return the studio's child processes."""

@@ -376,7 +376,7 @@ def test_every_technique_starts_as_it_is_and_nothing_moves(page: Page):
     for address in (
         "#/look?kind=feature&steps=2&size=64",
         "#/style?kind=instant&size=64",
-        "#/dream?kind=dream-sheet&size=48&octaves=1&steps=1",
+        "#/dream?kind=dream-sheet&side=48&octaves=1&steps=1",
     ):
         go(page, address)
         start = page.locator(".go .primary")

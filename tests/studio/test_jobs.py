@@ -313,7 +313,7 @@ def test_a_sheet_has_each_cells_box_and_full_size_settings(studio: Server) -> No
     ("kind", "settings", "roles"),
     [
         ("instant", {"size": 64, "brush": 4}, ("picture", "style")),
-        ("dream-sheet", {"sheet": "channels", "shown": ["block5:1", "block5:2"]}, ("picture",)),
+        ("dream-sheet", {"sheet": "channels", "shown": ["block5:1", "block5:2"], "side": 64, "steps": 2}, ("picture",)),
         ("random-sheet", {"sheet": 2, "width": 64, "height": 64, "samples": 1}, ()),
         ("feature", {"layer": "block1", "channel": 0, "steps": 3, "size": 64}, ()),
     ],
@@ -403,7 +403,7 @@ def test_a_killed_worker_is_restarted_and_one_that_fails_to_start_is_retried_aft
 ) -> None:
     job = long_dream(studio, cat)
     waiting = studio.start("random", settings={"width": 64, "height": 64})
-    (worker,) = wait_until(lambda: len(found := studio.workers()) == 1 and found)
+    (worker,) = wait_until(studio.workers)
     second = kill_and_get_successor(studio, worker)
     studio.wait_until(job, lambda found: found["note"] == "")  # no longer "starting"
     fork_server = psutil.Process(second).ppid()

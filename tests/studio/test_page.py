@@ -218,6 +218,9 @@ def test_the_queue_is_reordered_and_emptied(page: Page, studio: Server):
         return [job["settings"]["seed"] for job in studio("GET", "/api/jobs") if job["state"] == "queued"]
 
     wait_until(lambda: waiting() == [2, 1], waiting)
+    expect(page.locator(".queue li", has=up).first.locator("a")).to_have_attribute(
+        "href", re.compile("seed=2")
+    )
     remove = page.locator(".queue").get_by_role("button", name="Remove", exact=True)
     remove.first.click()
     expect(remove).to_have_count(1)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
+pytestmark = pytest.mark.usefixtures("wall")
+
 
 def styled(studio: Server, picture: str, query: str) -> np.ndarray:
     status, content, headers = studio.request("GET", f"/api/pictures/{picture}/styled?{query}")
@@ -45,14 +47,7 @@ def test_a_thumbnail_looks_like_the_job(studio: Server, real_shelf: Path) -> Non
         distance = {each: np.abs(picture - np.asarray(painted)).mean() for each, picture in found.items()}
         assert min(distance, key=distance.get) == query
     assert (styled(studio, cat, "built_in=3") == found["built_in=3"]).all()
-    painters = [pid for pid in studio.workers() if niceness(pid) == 19]
-    assert len(painters) == 1
-
-
-def niceness(pid: int) -> int:
-    from os import PRIO_PROCESS, getpriority
-
-    return getpriority(PRIO_PROCESS, pid)
+    assert len(studio.wall_painters()) == 1
 
 
 def test_unknown_styles_are_refused_in_one_line(studio: Server) -> None:
@@ -73,7 +68,6 @@ def test_a_click_paints_in_a_built_in_style(page: Page, studio: Server):
     expect(styles).to_have_count(26)
     expect(page.locator(".styled[data-state=loaded]").nth(2)).to_be_attached()
     assert page.evaluate("shifts") < 0.02
-    wait_until_settled(page)
     assert violations(page) == []
     # While another job runs, a click queues, and the wall can be shown again.
     other = studio.start("paint", settings={"steps": 100_000, "size": 32}, inputs=[picture_of(page)])

@@ -157,7 +157,7 @@ def test_without_a_validation_set_test_digits_are_evaluated(tmp_path: Path):
 @pytest.mark.slow
 def test_a_stopped_film_resumes_without_a_gap(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path = tmp_path / "stopped.webp"
-    settings = ["dense", "--hidden", "20", "--fraction", "0.1", "--epochs", "3", "--batch-size", "20"]
+    settings = ["dense", "--hidden", "20", "--fraction", "0.1", "--epochs", "1", "--batch-size", "20"]
     settings += ["--json", "-o", "stopped", "--film", str(path)]
     # Ctrl-C after a hundred steps, sent from inside, so that it comes at the same step on every machine.
     script = (
@@ -187,7 +187,7 @@ def test_a_stopped_film_resumes_without_a_gap(home: Path, tmp_path: Path, capsys
             lambda film, *_, **__: steps.append([s.step for s in film.snapshots]),
         )
         assert main(["train", *settings, "--resume"]) == 0
-    assert steps == [[0, *sorted(film_steps(750))]]
+    assert steps == [[0, *sorted(film_steps(250))]]
     assert sorted(file.name for file in folder.iterdir()) == sorted(
         [
             "confusion.png",

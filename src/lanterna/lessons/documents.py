@@ -13,6 +13,7 @@ from PIL import Image
 from lanterna.images.drawing import as_picture, as_png
 from lanterna.images.recipe import Recipe, make_recipe
 from lanterna.lessons import Chart, Finding, Line, Outcome, Picture, Surface
+from lanterna.lessons.briefs import BRIEFS
 from lanterna.lessons.exercises import exercises_as_json
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def lesson_as_json(lesson: Lesson) -> dict[str, object]:
         "quick": lesson.quick,
         "needs": list(lesson.needs),
         "exercises": exercises_as_json(lesson.name),
+        "brief": BRIEFS[lesson.name]._asdict() if lesson.name in BRIEFS else None,
         "settings": lesson.settings.model_json_schema()["properties"],
     }
 

@@ -167,4 +167,9 @@ LESSON = Lesson(
         strict: a kernel counts as an edge, a bar or a blob only if the shape fits it better than it
         fits 99 of 100 squares of random numbers.
     """,
+    seen="""
+        Wherever your drawing was even, the nine products cancelled out and the picture on the right
+        stayed empty. Where ink began, in the direction of the kernel, it lit up amber, and where ink
+        ended, blue. The drawing never changed, only the nine numbers, and with them what was found.
+    """,
 )  # fmt: skip

@@ -19,6 +19,7 @@ from lanterna.errors import UsageError
 from lanterna.images.digits import mnist
 from lanterna.images.normalise import normalise
 from lanterna.lessons import curve, derivative, descent, functions, gates, layers, neuron
+from lanterna.lessons.briefs import BRIEFS
 from lanterna.lessons.scalars import circuit
 from lanterna.networks.coordinate_plan import CoordinatePlan
 from lanterna.networks.coordinates import Coordinates
@@ -80,7 +81,7 @@ def check(lesson: str, number: int, answer: object) -> Reply:
 
     Errors: `UsageError` for an unknown lesson or exercise, or the wrong kind of answer.
     """
-    exercise = _exercise(lesson, number)
+    exercise = find_exercise(lesson, number)
     if answer is ...:
         return Reply(False, f"No answer yet: replace the dots with {exercise.expected}.")
     given = _parsed(exercise, answer, f"{lesson}, exercise {number}")
@@ -93,7 +94,7 @@ def check(lesson: str, number: int, answer: object) -> Reply:
 
 
 def sheet(lesson: str) -> str:
-    """Return the exercises of a lesson as Markdown.
+    """Return the exercises of a lesson as Markdown, and its brief if there is one.
 
     Errors: `UsageError` for a lesson that has none.
     """
@@ -105,6 +106,9 @@ def sheet(lesson: str) -> str:
             f"   Explain: {exercise.explain}\n\n"
             f'   `lanterna.check("{lesson}", {number}, ...)` takes {exercise.expected}.'
         )
+    if lesson in BRIEFS:
+        brief = BRIEFS[lesson]
+        parts.append(f"To make: {brief.make}\n\n   Look for: {brief.look_for}")
     return "\n\n".join(parts)
 
 
@@ -128,7 +132,8 @@ def _exercises(lesson: str) -> Sequence[Exercise]:
     return EXERCISES[lesson]
 
 
-def _exercise(lesson: str, number: int) -> Exercise:
+def find_exercise(lesson: str, number: int) -> Exercise:
+    """Return an exercise. Errors: `UsageError` if there is no such lesson or exercise."""
     exercises = _exercises(lesson)
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= len(exercises):
         raise UsageError(f"{lesson} has exercises 1 to {len(exercises)}, got {number!r}")
@@ -205,11 +210,11 @@ def _gradient(expression: str, of: str, **numbers: float) -> float:
 
 
 def _halfway() -> float:
-    """Return the sum at which a neuron with weight 2 and bias -3 outputs a half, by bisection."""
+    """Return the input at which a neuron with weight 2 and bias -3 outputs a half, by bisection."""
     low, high = -10.0, 10.0
     for _ in range(60):
         middle = (low + high) / 2
-        below = neuron.output(torch.tensor(middle, dtype=torch.float64), 2.0, -3.0).item() < 0.5
+        below = neuron.output(torch.tensor(2.0 * middle - 3.0, dtype=torch.float64))[0] < 0.5
         low, high = (middle, high) if below else (low, middle)
     return low
 
@@ -408,18 +413,25 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
     ),
     "neuron": (
         Exercise(
-            "A neuron has the weight 2, the bias -3 and a sigmoid: output(sum) = sigmoid(2 * sum - 3).",
-            "At which sum is its output 0.5?",
+            "A neuron has the inputs 1, 0.5 and 2, the weights 2, -3 and 0.5, and the bias -4.",
+            "What is its sum, before the activation?",
+            "What do sigmoid, tanh and ReLU each turn it into? Which of the three lets the weights learn?",
+            "Multiply each input by its own weight, add up the three results, and add the bias.",
+            lambda: (torch.tensor([1.0, 0.5, 2.0]) @ torch.tensor([2.0, -3.0, 0.5])).item() - 4.0,
+        ),
+        Exercise(
+            "A neuron has one input x, the weight 2, the bias -3 and a sigmoid: output = sigmoid(2 * x - 3).",
+            "At which input is its output 0.5?",
             "How does a more negative bias move this place?",
-            "A sigmoid outputs a half if its input is neither positive nor negative.",
+            "A sigmoid outputs a half if its sum is neither positive nor negative.",
             _halfway, 0.01,
         ),
         Exercise(
-            "Give a neuron the weight 4 and the bias 1, and find the place where its curve is steepest.",
-            "How steep is it there: by how much does the output change per unit of the sum?",
+            "Give it the weight 4 and the bias 1, and find the place where its curve is steepest.",
+            "How steep is it there: by how much does the output change per unit of the input?",
             "What do the weight and the bias have to do with it?",
             "Where is a plain sigmoid steepest, and how steep? The weight multiplies that.",
-            lambda: _max_derivative(lambda sums: neuron.output(sums, 4.0, 1.0)), 0.02,
+            lambda: _max_derivative(lambda inputs: torch.sigmoid(4.0 * inputs + 1.0)), 0.02,
         ),
     ),
     "layers": (

@@ -194,4 +194,9 @@ LESSON = Lesson(
         wherever it is. The booth has its limits: it centres a digit and straightens one that leans,
         but it does not turn one that lies on its side.
     """,
+    seen="""
+        You moved the digit a little, saw the same digit, and the network read another one: its weights
+        had been learned for ink elsewhere. Normalised first, it was read in every place and at every
+        size. Once you turned it on its side, neither reading was right.
+    """,
 )  # fmt: skip

@@ -265,4 +265,9 @@ LESSON = Lesson(
         textures are measured with Gram matrices, tables that note which features occur together, but
         not where.
     """,
+    seen="""
+        The network was fixed, and the picture changed until it was read as the digit you had chosen,
+        often before it looked like one to you. Then the picture was fixed, and the same gradient changed
+        the weights until the network agreed. Only what was allowed to move was different.
+    """,
 )  # fmt: skip

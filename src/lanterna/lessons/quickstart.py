@@ -232,4 +232,9 @@ LESSON = Lesson(
         hidden units at random, like a team that practises with some players missing, so that nobody
         becomes indispensable. In the final test, with 10,000 new digits, everybody plays.
     """,
+    seen="""
+        Softmax turned ten scores into ten probabilities, and the loss looked at one of them only, that
+        of the right answer. One step raised the right score and lowered the others, each by as much as
+        its probability was off. The more the answer was right already, the smaller the step.
+    """,
 )  # fmt: skip

@@ -314,4 +314,10 @@ LESSON = Lesson(
         comparison has to look at both. And is it the simplicity that helps? Tanh is no simpler than
         the sigmoid: if it does well, something else is behind it.
     """,
+    seen="""
+        Each block of squares was a layer's output before any learning, and the lamp below it how much
+        of a correction arrived there on the way back. With sigmoids the lamps went out towards the
+        first layer. With tanh and with ReLU they stayed lit. And with four times the first weights,
+        and biases that cancel the mean, the sigmoid's lamps stayed lit as well.
+    """,
 )  # fmt: skip

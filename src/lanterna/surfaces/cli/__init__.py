@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # name; MODULES names the module of a verb that shares one.
 VERBS: dict[str, str] = {
     "tour": "Train, read, classify, dream and paint: a gallery in one go.",
+    "examples": "Save example pictures in this folder, to try things with.",
     "train": "Train a network on handwritten digits and watch it learn.",
     "read": "Read the handwritten digits on a photographed or drawn page.",
     "classify": "Name what is in a photograph.",

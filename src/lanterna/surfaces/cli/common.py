@@ -91,13 +91,19 @@ def given_settings(settings: BaseModel | None) -> dict[str, Any]:
 
 
 def parse_assignments(changes: Sequence[str] | None) -> dict[str, str]:
-    """Parse `["epochs=5"]` into `{"epochs": "5"}`. Errors: `UsageError` if an `=` is missing."""
-    found = {}
+    """Parse `["epochs=5"]` into `{"epochs": "5"}`.
+
+    Errors: `UsageError` if an `=` is missing, or a key is given twice.
+    """
+    found: dict[str, str] = {}
     for change in changes or ():
         key, equals, value = change.partition("=")
         if not equals or not key.strip():
             raise UsageError(f"--set: expected KEY=VALUE, got {change!r}")
-        found[key.strip().replace("-", "_")] = value.strip()
+        name = key.strip().replace("-", "_")
+        if name in found:
+            raise UsageError(f"--set: {key.strip()} is given twice, as {found[name]!r} and {value.strip()!r}")
+        found[name] = value.strip()
     return found
 
 

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from lanterna.errors import UsageError
+from lanterna.files import atomic_write, format_size, refuse_to_overwrite
 from lanterna.glossary import GLOSSARY, look_up
 from lanterna.images import check_picture_path, save_picture
 from lanterna.lessons import LESSONS
+from lanterna.lessons.answers import check, save_answer
 from lanterna.lessons.documents import lesson_as_json, lesson_recipe, outcome_as_json
 from lanterna.lessons.drawing import draw
-from lanterna.lessons.exercises import exercises_as_json, sheet
+from lanterna.lessons.exercises import exercises_as_json, find_exercise, sheet
+from lanterna.lessons.hand_in import hand_in as hand_in_page
 from lanterna.lessons.progress import report_to
 from lanterna.surfaces.cli.common import (
     Changes,
@@ -48,6 +51,19 @@ def learn(
     words: Annotated[
         bool, Parameter(help="Explain the terms of the field, or the one given in place of a lesson.")
     ] = False,
+    answer: Annotated[
+        list[str] | None, Parameter(negative="", help="Answer exercises of the lesson: NUMBER=ANSWER …")
+    ] = None,
+    explain: Annotated[
+        list[str] | None, Parameter(negative="", help="Explain answers in your words: NUMBER=TEXT …")
+    ] = None,
+    hand_in: Annotated[
+        Path | None, Parameter(help="Write your answers and --pictures into one HTML file for your teacher.")
+    ] = None,
+    student: Annotated[str, Parameter(help="Your name, with --hand-in.")] = "",
+    pictures: Annotated[
+        list[Path] | None, Parameter(negative="", help="Pictures with their recipes, with --hand-in.")
+    ] = None,
     output: Output = None,
     force: Force = False,
     json: Json = False,
@@ -57,19 +73,29 @@ def learn(
 
     `lanterna learn` lists the lessons, `lanterna learn curve` runs one, and
     `--set degree=9` changes it. Without -o its picture is saved as
-    learn-NAME.png. `--exercises` prints exercises, which `lanterna.check`
-    checks in Python.
+    learn-NAME.png. `--exercises` prints exercises, `--answer 1=7` checks an
+    answer, as `lanterna.check` does in Python, and `--explain 1="because …"`
+    adds why. Both are saved on this machine until you hand them in.
     """
     if words:
         _explain(name, json=json)
         return
+    if hand_in is not None:
+        _hand_in(hand_in, name, student, pictures or [], force=force, json=json, quiet=quiet)
+        return
+    if student or pictures:
+        raise UsageError(f"{'--student' if student else '--pictures'} needs --hand-in FILE")
     if name is None:
-        if exercises:
-            raise UsageError(f"--exercises: expected a lesson, one of {', '.join(LESSONS)}")
+        asked = {"--exercises": exercises, "--answer": answer, "--explain": explain}
+        if option := next(filter(asked.get, asked), None):
+            raise UsageError(f"{option}: expected a lesson, one of {', '.join(LESSONS)}")
         _list(json=json)
         return
     if name not in LESSONS:
         raise UsageError(f"unknown lesson {name!r}: the lessons are {', '.join(LESSONS)}")
+    if answer or explain:
+        _answer(name, answer or [], explain or [], json=json)
+        return
     if exercises:
         emit_json(exercises_as_json(name)) if json else show(*sheet(name).splitlines())
         return
@@ -111,6 +137,52 @@ def _run(
         show("", *_table(outcome.rows))
     say("", quiet=quiet)
     say(f"picture: {path}; code: {lesson.source}", quiet=quiet)
+
+
+def _answer(lesson: str, answers: list[str], explanations: list[str], *, json: bool) -> None:
+    """Check and save answers, and save explanations; all are parsed before any is saved."""
+    answered, explained = _numbered("--answer", answers), _numbered("--explain", explanations)
+    for number in {**answered, **explained}:
+        find_exercise(lesson, number)
+    replies = {}
+    for number, text in answered.items():
+        choices = find_exercise(lesson, number).choices
+        replies[number] = check(lesson, number, text if choices else parse_value(text, 0.0))
+    for number, text in explained.items():
+        save_answer(lesson, number, explanation=text)
+    if json:
+        emit_json({number: {"right": each.right, "words": each.words} for number, each in replies.items()})
+        return
+    lines = {**dict.fromkeys(explained, "explained"), **replies}
+    show(*(f"{number}. {line}" for number, line in sorted(lines.items())))
+
+
+def _numbered(option: str, given: list[str]) -> dict[int, str]:
+    """Parse `["1=7"]` into `{1: "7"}`. Errors: `UsageError`."""
+    found = {}
+    for each in given:
+        number, _, text = each.partition("=")
+        if not number.strip().isdecimal() or not text.strip():
+            raise UsageError(f"{option}: expected the exercise's number, as in 1=7, got {each[:60]!r}")
+        found[int(number)] = text.strip()
+    return found
+
+
+def _hand_in(
+    path: Path, lesson: str | None, student: str, pictures: list[Path],
+    *, force: bool, json: bool, quiet: bool,
+) -> None:  # fmt: skip
+    if path.suffix != ".html":
+        raise UsageError(f"--hand-in: expected a file whose name ends in .html, got {path}")
+    refuse_to_overwrite(path, force=force)
+    made = hand_in_page(student, pictures=[(each.name, each) for each in pictures], lesson=lesson)
+    with atomic_write(path) as place:
+        place.write_text(made.page, encoding="utf-8")
+    if json:
+        emit_json({"file": str(path), "summary": made.summary, "bytes": path.stat().st_size})
+        return
+    show(str(path))
+    say(f"{made.summary}; {format_size(path.stat().st_size)}: it opens in any browser", quiet=quiet)
 
 
 def _explanation(lesson: "Lesson") -> list[str]:

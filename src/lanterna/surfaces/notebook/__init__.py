@@ -19,7 +19,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from lanterna.lessons.exercises import check
+from lanterna.lessons.answers import check
 from lanterna.surfaces.notebook.lessons import exercises, lesson, measured
 
 if TYPE_CHECKING:

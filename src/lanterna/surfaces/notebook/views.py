@@ -36,8 +36,10 @@ _PIXELS = 28 * 28
 _INKS = range(256)
 
 WIDGETS = {
-    "gates": "gates", "derivative": "slope", "circuits": "circuit", "neuron": "switch", "layers": "rings",
+    "gates": "gates", "derivative": "slope", "circuits": "circuit", "neuron": "neuron", "layers": "rings",
     "descent": "hill", "curve": "sketch", "functions": "sketch",
+    "squash": "chain", "normalised": "booth", "edges": "kernel", "quickstart": "loss",
+    "painting": "waves", "parts": "loop",
 }  # fmt: skip
 """Lesson -> its interactive widget, a module of `web/lessons/`, as in the studio."""
 

@@ -110,6 +110,13 @@ class Attempt(Body):
     answer: Annotated[Any, WithJsonSchema({"type": ["number", "string"]})]
 
 
+class Explanation(Body):
+    """What a student wrote about the exercise with that number."""
+
+    exercise: Annotated[Any, WithJsonSchema({"type": "integer", "minimum": 1})]
+    words: Annotated[str, Field(max_length=5000)]
+
+
 Error = TypedDict("Error", {"error": str})
 Forecast = TypedDict("Forecast", {"seconds": int | None, "smaller": int | None})
 Step = TypedDict("Step", {"step": int})
@@ -169,10 +176,11 @@ Exercise = TypedDict(
     "Exercise", {"try": str, "predict": str, "explain": str, "answer": str, "choices": list[str]}
 )
 Quote = TypedDict("Quote", {"line": str, "author": str, "url": str})
+Brief = TypedDict("Brief", {"make": str, "look_for": str})
 Lesson = TypedDict("Lesson", {
     "name": str, "title": str, "question": str, "claim": str, "quote": Quote | None,
     "explanation": list[str], "seen": str, "where": str, "quick": bool, "needs": list[str],
-    "exercises": list[Exercise], "settings": dict[str, Any],
+    "exercises": list[Exercise], "brief": Brief | None, "settings": dict[str, Any],
 })  # fmt: skip
 Finding = TypedDict("Finding", {
     "verdict": Literal["holds", "holds only when", "does not hold"], "words": str,
@@ -183,6 +191,7 @@ Measured = TypedDict("Measured", {
     "finding": Finding, "charts": list[dict[str, Any]], "rows": list[list[str]], "seconds": int,
     "took": str,
 })  # fmt: skip
+SavedAnswer = TypedDict("SavedAnswer", {"answer": float | str, "explanation": str}, total=False)
 Reply = TypedDict("Reply", {"right": bool, "words": str})
 Network = TypedDict("Network", {"name": str, "what": str, "source": str, "here": bool, "command": str})
 NetworkName = TypedDict("NetworkName", {"name": str})

@@ -1,7 +1,7 @@
 // Charts of lessons and training runs: lines, marks, arrows, a surface drawn as light; or a picture. The
 // colours are those of theme.css and chart.css. The pointer or the arrow keys show values.
 
-import { arrow, axis, grid, light, path, set, svg } from "lanterna/svg.js";
+import { arrow, axis, grid, light, path, placeIn, set, svg } from "lanterna/svg.js";
 import { element, figure, precise } from "lanterna/words.js";
 
 /** @import { Axis } from "lanterna/svg.js" */
@@ -312,8 +312,7 @@ function readout(chart, drawing, places, { x, y, width }, output) {
     output.textContent = [`${across} ${position}`, ...parts].join(" · ");
   }
   drawing.addEventListener("pointermove", (event) => {
-    const box = drawing.getBoundingClientRect();
-    read(event.clientX - box.left, event.clientY - box.top);
+    read(...placeIn(event, drawing));
   });
   drawing.addEventListener("pointerleave", hide);
   drawing.addEventListener("blur", hide);

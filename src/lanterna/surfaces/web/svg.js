@@ -208,3 +208,13 @@ export function rgb(host, name) {
   const hex = getComputedStyle(host).getPropertyValue(name).trim();
   return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 }
+
+/** Where a pointer is in an element, in the element's own pixels: a presented lesson is zoomed.
+    @param {MouseEvent} event
+    @param {Element} within
+    @returns {[number, number]} */
+export function placeIn(event, within) {
+  const box = within.getBoundingClientRect();
+  const zoom = within.currentCSSZoom ?? 1;
+  return [(event.clientX - box.left) / zoom, (event.clientY - box.top) / zoom];
+}

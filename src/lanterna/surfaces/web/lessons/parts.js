@@ -1,6 +1,6 @@
 // Shared by the hands-on pieces: controls, a plane to draw on, dragging, arrow keys and random numbers.
 
-import { set, svg } from "lanterna/svg.js";
+import { placeIn, set, svg } from "lanterna/svg.js";
 import { element, figure } from "lanterna/words.js";
 
 /** @import { Axis } from "lanterna/svg.js" */
@@ -135,8 +135,7 @@ export function plane(name, draw, { role = "img", className = "" } = {}) {
 export function onDrag(target, within, onMove, onEnd = () => {}) {
   const grip = /** @type {HTMLElement} */ (target);
   const report = (/** @type {PointerEvent} */ event) => {
-    const box = within.getBoundingClientRect();
-    onMove(event.clientX - box.left, event.clientY - box.top, event);
+    onMove(...placeIn(event, within), event);
   };
   grip.addEventListener("pointerdown", (event) => {
     if (event.button > 0) return;

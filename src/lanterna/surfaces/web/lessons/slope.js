@@ -3,7 +3,7 @@
 
 import { makeChart } from "lanterna/chart.js";
 import { choice, onDrag, onArrowKeys, plane, slider } from "lanterna/lessons/parts.js";
-import { arrow, axis, grid, light, path, set, svg } from "lanterna/svg.js";
+import { arrow, axis, grid, light, path, placeIn, set, svg } from "lanterna/svg.js";
 import { element, figure, fixed, precise } from "lanterna/words.js";
 
 /** @import { Changed, Settings, Sheet } from "lanterna/lessons/parts.js" */
@@ -206,8 +206,8 @@ export function mount(host, settings, changed) {
     top.redraw();
   };
   const follow = (event) => {
-    const box = top.sheet.getBoundingClientRect();
-    setPlace(top.sheet.axes.x.back(event.clientX - box.left), top.sheet.axes.y.back(event.clientY - box.top));
+    const [px, py] = placeIn(event, top.sheet);
+    setPlace(top.sheet.axes.x.back(px), top.sheet.axes.y.back(py));
   };
   for (const kind of ["pointermove", "pointerdown"]) top.sheet.addEventListener(kind, follow);
   onArrowKeys(top.sheet, (dx, dy) => setPlace(place[0] + 0.1 * dx, place[1] + 0.1 * dy));

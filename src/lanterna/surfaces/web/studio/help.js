@@ -18,6 +18,7 @@ const KEYS = [
   ["c", "before and after"],
   ["l", "the loupe"],
   ["← →", "earlier and later steps; in the gallery’s large view, the next picture"],
+  ["← →, Escape", "in a presented lesson: the previous and next slide; leave"],
   ["s, Delete", "in the gallery’s large view: star, delete (which can be undone)"],
   ["arrows, space", "on a pad or a mask: move the pen, put it down or lift it"],
   ["arrows", "in a lesson: move a value, a ball or a pen (ten times as far with Shift)"],

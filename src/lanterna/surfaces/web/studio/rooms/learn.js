@@ -4,8 +4,8 @@ import { messageOf } from "lanterna/words.js";
 import { makeChart } from "lanterna/chart.js";
 import { file, get, post, url } from "../api.js";
 import { Form } from "../form.js";
+import { addStyles, lazy } from "../lazy.js";
 import { figure, html, signal, useEffect, useMemo, useRef, useState, words } from "../html.js";
-import { addStyles } from "../lazy.js";
 import { usePicture } from "../pictures.js";
 import { same, settings, parseValue, formatValue } from "../schema.js";
 import { FirstTime } from "../shelf.js";
@@ -46,6 +46,9 @@ import { progress, SendTo, useJob } from "./make.js";
     @property {boolean} quick - its experiment runs without a job
     @property {string[]} needs - items of the shelf
     @property {Task[]} exercises
+    @property {{ make: string, look_for: string } | null} brief - a picture to make
+
+    @typedef {{ answer?: number | string, explanation?: string }} SavedAnswer
 
     @typedef {{ verdict?: string, words?: string, numbers?: [string, string][], seeds?: number[] }} Found
 
@@ -56,30 +59,41 @@ import { progress, SendTo, useJob } from "./make.js";
 
 await addStyles("/web/studio/learn.css");
 
+const Presentation = lazy(() => import("./present.js"));
 const lessons = signal(/** @type {Lesson[]} */ ([])); // empty until they have loaded
-const FIGURES = {
+/** @type {Signal<Record<string, Record<string, SavedAnswer>>>} */
+const savedAnswers = signal({}); // the answers and explanations on this machine, by lesson and exercise
+export const FIGURES = {
   // a lesson's interactive figure: a module of lanterna/lessons/
   gates: "gates",
   derivative: "slope",
   circuits: "circuit",
-  neuron: "switch",
+  neuron: "neuron",
   layers: "rings",
   descent: "hill",
   curve: "sketch",
   functions: "sketch",
+  squash: "chain",
+  normalised: "booth",
+  edges: "kernel",
+  quickstart: "loss",
+  painting: "waves",
+  parts: "loop",
   digit: "inside",
   paths: "inside",
 };
 const DRAWN_SETTINGS = ["own"]; // settings that are drawn, not typed
 const VERDICTS = { holds: "True", "holds only when": "Partly true", "does not hold": "Not true" };
+const STUDENT_KEY = "lanterna-student";
 const DELAY = 120; // milliseconds after a control's last change
 
 export default function Learn() {
   const [wrong, setWrong] = useState("");
   useEffect(() => {
     if (!lessons.value.length)
-      get("/api/lessons").then(
-        (found) => {
+      Promise.all([get("/api/lessons"), get("/api/answers")]).then(
+        ([found, answers]) => {
+          savedAnswers.value = answers;
           lessons.value = found;
         },
         (error) => setWrong(messageOf(error)),
@@ -124,7 +138,68 @@ function Contents() {
           `,
         )}
       </ol>
+      <${HandIn} />
     </div>
+  `;
+}
+
+/** Everything that was answered and starred, as one file for the teacher. */
+function HandIn() {
+  const [student, setStudent] = useState(localStorage.getItem(STUDENT_KEY) ?? "");
+  const entries = Object.values(savedAnswers.value).flatMap((each) => Object.values(each));
+  const [answered, explained] = [
+    entries.filter((each) => each.answer != null).length,
+    entries.filter((each) => each.explanation).length,
+  ];
+  const [starred, setStarred] = useState(0);
+  const [wrong, setWrong] = useState("");
+  useEffect(() => {
+    get("/api/gallery?starred=1&limit=40").then(
+      (found) => setStarred(found.length),
+      () => {},
+    );
+  }, []);
+  async function save(event) {
+    event.preventDefault();
+    localStorage.setItem(STUDENT_KEY, student);
+    const page = await get(`/api/hand-in?student=${encodeURIComponent(student)}`).catch((error) => {
+      setWrong(messageOf(error));
+    });
+    if (page == null) return;
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([page], { type: "text/html" }));
+    link.download = `hand-in${student && `-${student.trim().replace(/[^\p{L}\p{N}]+/gu, "-")}`}.html`;
+    link.click();
+    URL.revokeObjectURL(link.href);
+    setWrong("");
+  }
+  return html`
+    <section class="hand-in" aria-label="Hand in">
+      <h2>Hand in</h2>
+      <p>
+        So far: ${answered} ${answered === 1 ? "answer" : "answers"},${" "}
+        ${explained} ${explained === 1 ? "explanation" : "explanations"},${" "}
+        ${starred} starred ${starred === 1 ? "picture" : "pictures"}. They become one HTML file, the pictures
+        with their recipes, which opens in any browser.
+      </p>
+      <form onSubmit=${save}>
+        <label for="student">Your name</label>
+        <input
+          id="student"
+          type="text"
+          autocomplete="name"
+          maxlength="100"
+          value=${student}
+          onInput=${(event) => setStudent(event.target.value)}
+        />
+        <button type="submit" class="button" disabled=${!(entries.length + starred)}>
+          Save the file
+        </button>
+      </form>
+      <p class="wrong" role="alert">
+        ${wrong}
+      </p>
+    </section>
   `;
 }
 
@@ -152,6 +227,7 @@ function Page({ place, technique }) {
         ]),
       ),
     );
+  const presented = query.has("slide");
   const Experiment = lesson.quick ? Quick : Slow;
   useEffect(() => {
     document.getElementById("main")?.scrollTo(0, 0);
@@ -160,12 +236,21 @@ function Page({ place, technique }) {
       subject.value = "";
     };
   }, []);
+  if (presented) return html`<${Presentation} ...${{ place, lesson, chosen, values, onChange }} />`;
   return html`
     <article class="lesson">
       <${LessonLinks} place=${place} />
       <header>
         <p class="over">
           <span class="ordinal">${place + 1}</span> ${lesson.title}
+          <button
+            type="button"
+            class="button small"
+            title="For a projector: one thing at a time, in large type"
+            onClick=${() => setQuery({ slide: 1 })}
+          >
+            Present
+          </button>
         </p>
         <h1>${lesson.question}</h1>
       </header>
@@ -229,6 +314,16 @@ function Page({ place, technique }) {
                 `,
               )}
             </ol>
+            ${
+              lesson.brief &&
+              html`
+                <div class="brief">
+                  <h2>Make a picture</h2>
+                  <p>${inCode(lesson.brief.make)}</p>
+                  <p><b>Look for:</b> ${inCode(lesson.brief.look_for)}</p>
+                </div>
+              `
+            }
           </section>
         `
       }
@@ -242,10 +337,19 @@ function Page({ place, technique }) {
   `;
 }
 
+/** Text whose commands are in backquotes.
+    @param {string} text */
+const inCode = (text) =>
+  text.split("`").map((part, place) => (place % 2 ? html`<code key=${place}>${part}</code>` : part));
+
 /** An exercise: try, predict, and check the answer; the feedback asks for an explanation.
     @param {Task & { lesson: string, number: number }} props */
-function Exercise({ lesson, number, predict, answer, choices, ...exercise }) {
-  const [input, setInput] = useState("");
+export function Exercise({ lesson, number, predict, answer, choices, ...exercise }) {
+  const before = savedAnswers.value[lesson]?.[number] ?? {};
+  const [input, setInput] = useState(String(before.answer ?? ""));
+  const [explanation, setExplanation] = useState(before.explanation ?? "");
+  const [noted, setNoted] = useState("");
+  const timer = useRef(0);
   const [reply, setReply] = useState(/** @type {{ words: string, right?: boolean } | null} */ (null));
   const id = `exercise-${number}`;
   async function submit(event) {
@@ -258,6 +362,30 @@ function Exercise({ lesson, number, predict, answer, choices, ...exercise }) {
         words: error.message,
       })),
     );
+    remember({ answer: value });
+  }
+  /** @param {SavedAnswer} changes */
+  function remember(changes) {
+    const others = savedAnswers.value[lesson] ?? {};
+    savedAnswers.value = {
+      ...savedAnswers.value,
+      [lesson]: { ...others, [number]: { ...others[number], ...changes } },
+    };
+  }
+  async function explain(/** @type {string} */ text) {
+    clearTimeout(timer.current);
+    remember({ explanation: text });
+    setNoted(
+      await post(`/api/lessons/${lesson}/explain`, { exercise: number, words: text }).then(
+        () => "Saved on this machine.",
+        messageOf,
+      ),
+    );
+  }
+  function typed(/** @type {string} */ text) {
+    setExplanation(text);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => explain(text), 5 * DELAY);
   }
   return html`
     <li>
@@ -299,6 +427,20 @@ function Exercise({ lesson, number, predict, answer, choices, ...exercise }) {
       <p class="reply" role="status" data-right=${reply?.right === true}>
         ${reply?.words ?? ""}
       </p>
+      <div class="why">
+        <label for=${`${id}-why`}>Why? In your own words</label>
+        <textarea
+          id=${`${id}-why`}
+          rows="3"
+          maxlength="5000"
+          value=${explanation}
+          onInput=${(event) => typed(event.target.value)}
+          onChange=${(event) => explain(event.target.value)}
+        />
+        <p class="hint" role="status">
+          ${noted}
+        </p>
+      </div>
     </li>
   `;
 }
@@ -332,7 +474,7 @@ function LessonLinks({ place, large }) {
 /** A lesson's interactive figure. It manages its own state, and reports the settings that it shares with the
     experiment.
     @param {{ name: string, values: Settings, onChange: Changed }} props */
-function Figure({ name, values, onChange }) {
+export function Figure({ name, values, onChange }) {
   /** @type {Ref<HTMLElement>} */
   const host = useRef();
   const figureHandle = useRef(/** @type {Mounted | null} */ (null));
@@ -403,7 +545,7 @@ function Quick({ lesson, chosen, form }) {
 /** The outcome for the latest settings. One request runs at a time; the latest one made meanwhile is next.
     @param {string} name
     @param {Settings} chosen */
-function useOutcome(name, chosen) {
+export function useOutcome(name, chosen) {
   const [shown, setShown] = useState({
     outcome: /** @type {Outcome | null} */ (null),
     error: "",
@@ -575,7 +717,7 @@ export function parseFinding(saved = "") {
 /** The verdict on the claim, and the numbers behind it; `note` says how it was measured.
     @param {Found & { claim?: string, error: string | null, stale?: boolean, none?: Child, note?: Child }}
         props */
-function Finding({
+export function Finding({
   claim = "",
   verdict,
   words: description,
@@ -640,7 +782,7 @@ function Charts({ charts, stale = false }) {
 }
 
 /** @param {{ chart: Charted | null }} props */
-function Chart({ chart }) {
+export function Chart({ chart }) {
   /** @type {Ref<HTMLElement>} */
   const host = useRef();
   /** @type {Ref<ReturnType<typeof makeChart>>} */

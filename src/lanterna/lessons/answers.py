@@ -1,0 +1,82 @@
+"""Answers and explanations to exercises, saved on this machine until they are handed in."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any, SupportsFloat
+
+from lanterna.errors import LanternaError, UsageError
+from lanterna.files import atomic_write
+from lanterna.lessons import exercises
+from lanterna.settings import answers_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_EXPLANATION = 5000
+"""Characters of an explanation."""
+_lock = threading.Lock()
+
+
+def check(lesson: str, number: int, answer: object, explanation: str | None = None) -> exercises.Reply:
+    """Check an answer to an exercise: `check("curve", 1, 7)`. `...` stands for no answer yet.
+
+    The answer is saved on this machine, with your `explanation` if you give one, and `lanterna learn
+    --hand-in FILE` writes them all into one file.
+
+    Errors: `UsageError` for an unknown lesson or exercise, or the wrong kind of answer.
+    """
+    reply = exercises.check(lesson, number, answer)
+    if answer is not ...:
+        save_answer(lesson, number, answer=answer, explanation=explanation)
+    return reply
+
+
+def save_answer(lesson: str, number: int, *, answer: object = None, explanation: str | None = None) -> None:
+    """Save an answer, an explanation or both; what is None stays as it was.
+
+    Errors: `UsageError` for an unknown lesson or exercise, or too long an explanation; `LanternaError` if
+    the file cannot be written or is damaged.
+    """
+    exercises.find_exercise(lesson, number)
+    new: dict[str, Any] = {}
+    if answer is not None:
+        new["answer"] = float(answer) if isinstance(answer, SupportsFloat) else str(answer).strip()
+    if explanation is not None:
+        if len(explanation) > MAX_EXPLANATION:
+            raise UsageError(
+                f"expected an explanation of at most {MAX_EXPLANATION:,} characters, got {len(explanation):,}"
+            )
+        new["explanation"] = explanation.strip()
+    with _lock:
+        found = saved_answers()
+        found.setdefault(lesson, {}).setdefault(str(number), {}).update(new)
+        with atomic_write(_file()) as place:
+            place.write_text(json.dumps(found, indent=1), encoding="utf-8")
+
+
+def saved_answers() -> dict[str, dict[str, dict[str, Any]]]:
+    """Return what was saved, by lesson and number: each an `answer`, an `explanation` or both.
+
+    Errors: `LanternaError` if the file is damaged or cannot be read.
+    """
+    place = _file()
+    try:
+        found = json.loads(place.read_text(encoding="utf-8"))
+        entries = [entry for lesson in found.values() for entry in lesson.values()]
+        if not all(entry.keys() <= {"answer", "explanation"} for entry in entries):
+            raise ValueError("unknown keys")
+    except FileNotFoundError:
+        return {}
+    except (ValueError, AttributeError) as error:
+        raise LanternaError(
+            f"{place}, your answers to exercises, is damaged: move it away to start again"
+        ) from error
+    except OSError as error:
+        raise LanternaError(f"cannot read {place}: {error.strerror or error}") from error
+    return dict(found)
+
+
+def _file() -> Path:
+    return answers_folder() / "answers.json"

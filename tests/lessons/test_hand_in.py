@@ -1,0 +1,80 @@
+"""What a student hands in has all that was saved, and nothing that runs."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+
+import pytest
+import torch
+
+from lanterna import Dream, LanternaError, UsageError, check, read_recipe, save_picture
+from lanterna.images.recipe import make_recipe
+from lanterna.lessons.answers import save_answer, saved_answers
+from lanterna.lessons.hand_in import hand_in
+from lanterna.surfaces.cli import main
+
+pytestmark = pytest.mark.usefixtures("private_home")
+
+
+def test_answers_and_explanations_are_kept_beside_each_other():
+    check("gates", 1, -0.02)
+    save_answer("gates", 1, explanation=" It is y that decides. ")
+    check("gates", 1, -0.03)  # a second thought
+    check("gates", 3, "half", "Twice the step.")
+    check("gates", 2, ...)
+    assert saved_answers() == {
+        "gates": {
+            "1": {"answer": -0.03, "explanation": "It is y that decides."},
+            "3": {"answer": "half", "explanation": "Twice the step."},
+        }
+    }
+    with pytest.raises(UsageError, match="has exercises 1 to 3"):
+        save_answer("gates", 9, explanation="?")
+    with pytest.raises(UsageError, match="at most 5,000"):
+        save_answer("gates", 1, explanation="x" * 5001)
+
+
+def test_the_page_has_answers_pictures_and_recipes(tmp_path):
+    check("gates", 1, -0.02, "<script>alert(1)</script>")
+    check("gates", 2, 7)
+    recipe = make_recipe("dream", "dream", Dream(steps=3))
+    save_picture(torch.rand(3, 8, 9), tmp_path / "dream.png", recipe=recipe)
+    save_picture(torch.rand(3, 8, 9), tmp_path / "plain.jpg")
+    pictures = [(name, tmp_path / name) for name in ("dream.png", "plain.jpg")]
+    made = hand_in("Ada & co", pictures=pictures)
+    assert made.summary == "2 answers (1 right), 1 explanation, 2 pictures (1 with a recipe)"
+    assert "<script>" not in made.page
+    assert "&lt;script&gt;alert(1)" in made.page
+    assert "Ada &amp; co" in made.page
+    assert "lanterna dream --steps=3" in made.page
+    assert "http" not in re.sub(r"http-equiv|\S*w3\.org\S*", "", made.page)  # nothing from elsewhere
+    (saved,) = re.findall(r"data:image/png;base64,([\w+/=]+)", made.page)
+    (tmp_path / "saved.png").write_bytes(base64.b64decode(saved))
+    assert read_recipe(tmp_path / "saved.png") == read_recipe(tmp_path / "dream.png")
+
+
+def test_the_command_answers_explains_and_hands_in(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["learn", "--hand-in", "mine.html"]) == 2
+    assert "nothing to hand in yet" in capsys.readouterr().err
+    assert main(["learn", "gates", "--answer", "1=-0.02", "3=half", "--explain", "1=y = -2"]) == 0
+    assert capsys.readouterr().out.startswith("1. Right.")
+    assert main(["learn", "gates", "--answer", "2=129", "9=1"]) == 2
+    assert "2" not in saved_answers()["gates"]  # all or nothing
+    assert main(["learn", "--hand-in", "mine.html", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["summary"] == "2 answers (2 right), 1 explanation"
+    assert "y = -2" in (tmp_path / "mine.html").read_text(encoding="utf-8")
+    assert main(["learn", "--hand-in", "mine.html"]) == 2
+    assert main(["learn", "--hand-in", "mine.html", "--force", "--quiet"]) == 0
+    for words in (["--student", "Ada"], ["gates", "--answer", "one"], ["--explain", "1=x"]):
+        assert main(["learn", *words]) == 2
+
+
+def test_a_damaged_file_of_answers_is_named(private_home):
+    check("gates", 1, 1)
+    (private_home / "answers/answers.json").write_text("[")
+    with pytest.raises(LanternaError, match=r"answers\.json, your answers to exercises, is damaged"):
+        hand_in("Ada")
