@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 HOME = Path(__file__).parents[1] / "build" / "findings"
 LONGEST = 512  # pixels of a picture
-QUALITY = 80  # of the pictures with more than LOSSLESS pixels a side
+QUALITY = 70  # of the pictures with more than LOSSLESS pixels a side
 LOSSLESS = 200
 DIGITS = 5  # significant ones of each number
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from lanterna.errors import UsageError
 from lanterna.images.digits import mnist
-from lanterna.lessons import LESSONS, Picture, digit, painting, parts, paths, quickstart
+from lanterna.lessons import LESSONS, Picture, digit, dream, painting, parts, paths, quickstart, style
 from lanterna.lessons.digit import DigitNetwork
 from lanterna.lessons.loop import descend
 from lanterna.lessons.painting import PaintingSteps
@@ -242,3 +242,56 @@ def test_a_photograph_is_unchanged_at_first():
     canvas = parts._canvas(begin, torch.Generator().manual_seed(0))
     assert (parts._over(begin, canvas) - begin).abs().max() < 0.02
     assert Parts().class_ == 3
+
+
+SMALL_DREAM = {"photographs": ["coffee"], "size": 96, "octaves": 2, "steps": 3}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("real_shelf")
+def test_a_dream_climbs_and_octaves_add_longer_waves(monkeypatch):
+    monkeypatch.setattr(dream, "LAYERS", ("block5", "block9"))
+    result = outcome("dream", **SMALL_DREAM)
+    numbers = result.finding.numbers
+    assert numbers["coffee, times as strong"] > 1.1
+    assert numbers["coffee, wavelength, 2 octaves"] > 1.1 * numbers["coffee, wavelength, 1 octave"]
+    assert [type(each) for each in result.charts[:3]] == [Picture] * 3
+    uphill = dream.gradient
+    monkeypatch.setattr(dream, "gradient", lambda *of: -uphill(*of))
+    assert outcome("dream", **SMALL_DREAM).finding.verdict == "does not hold"
+
+
+@pytest.mark.parametrize("length", [4, 16])
+def test_the_wavelength_of_a_wave_is_its_length(length):
+    wave = torch.sin(2 * math.pi * torch.arange(64) / length).expand(3, 64, 64)
+    assert dream.wavelength(wave + 7) == pytest.approx(length, rel=1e-3)
+
+
+def test_a_shuffled_painting_has_the_same_squares_elsewhere():
+    picture = torch.rand(3, 32, 32)
+    mixed = style.shuffled(picture, 0)
+    assert mixed.shape == picture.shape
+    assert not torch.equal(mixed, picture)
+    before, after = (
+        sorted(square.sum().item() for row in each.split(8, 1) for square in row.split(8, 2))
+        for each in (picture, mixed)
+    )
+    assert after == pytest.approx(before)
+    assert style.difference(picture, picture) == 0
+    assert style.difference(torch.tensor([1.0, 0]), torch.tensor([0, 3.0])) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("real_shelf")
+def test_a_style_is_in_the_gram_matrices_and_content_is_not(monkeypatch):
+    result = outcome("style", size=64, steps=5)
+    numbers = result.finding.numbers
+    for name in style.PAINTINGS:
+        assert 10 * numbers[f"{name}, style, shuffled"] < numbers[f"{name}, style, another"]
+        assert 10 * numbers[f"{name}, style, shuffled"] < numbers[f"{name}, content, shuffled"]
+    assert numbers["times closer"] > 1.1
+    assert numbers["content, with content"] < numbers["content, texture"]
+    monkeypatch.setattr(style, "descended", lambda *_: (torch.rand(3, 64, 64), [1.0] * 5))
+    assert outcome("style", size=64, steps=5).finding.verdict == "holds only when"  # shuffling is as it was
+    monkeypatch.setattr(style, "shuffled", lambda picture, _: torch.rand_like(picture))
+    assert outcome("style", size=64, steps=5).finding.verdict == "does not hold"

@@ -40,7 +40,20 @@ NOTEBOOKS = {
         {"sides": (7,), "examples": 500, "epochs": 1, "digits": 50, "fraction": 0.02, "units": 8},
     ),
     "5-looking-inside": (("edges", "paths"), {"networks": ("conv", "efficientnet-lite0"), "digits": 1}),
-    "6-style-and-dream": (("parts",), {"size": 64, "steps": 10, "training": 10, "side": 64, "rounds": 1}),
+    "6-style-and-dream": (
+        ("parts", "dream", "style"),
+        {
+            "size": 64,
+            "steps": 10,
+            "training": 10,
+            "pixels": 96,
+            "climbs": 1,
+            "side_by_side": 64,
+            "turns": 5,
+            "side": 64,
+            "rounds": 1,
+        },
+    ),
     "7-painting": (("painting",), {"size": 16, "steps": 20, "seconds": 1}),
 }
 

@@ -12,6 +12,7 @@ from lanterna.lessons import (
     derivative,
     descent,
     digit,
+    dream,
     edges,
     functions,
     gates,
@@ -23,6 +24,7 @@ from lanterna.lessons import (
     paths,
     quickstart,
     squash,
+    style,
 )
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Picture, Surface
 
@@ -30,7 +32,7 @@ LESSONS: dict[str, Lesson] = {
     module.LESSON.name: module.LESSON
     for module in (
         gates, derivative, circuits, neuron, layers, descent, curve, squash, digit, normalised,
-        edges, paths, functions, quickstart, painting, parts,
+        edges, paths, functions, quickstart, painting, parts, dream, style,
     )
 }  # fmt: skip
 

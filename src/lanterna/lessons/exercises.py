@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from lanterna.errors import UsageError
 from lanterna.images.digits import mnist
 from lanterna.images.normalise import normalise
-from lanterna.lessons import curve, derivative, descent, functions, gates, layers, neuron
+from lanterna.lessons import curve, derivative, descent, dream, functions, gates, layers, neuron
 from lanterna.lessons.briefs import BRIEFS
 from lanterna.lessons.scalars import circuit
 from lanterna.networks.coordinate_plan import CoordinatePlan
@@ -26,6 +26,7 @@ from lanterna.networks.coordinates import Coordinates
 from lanterna.networks.digits import dense
 from lanterna.probes.look import look
 from lanterna.probes.paths import paths
+from lanterna.techniques.octaves import octave_sizes
 from lanterna.techniques.paint.pixels import psnr
 from lanterna.techniques.train.algorithm import new_network
 from lanterna.techniques.train.settings import Train
@@ -334,6 +335,31 @@ def _gram_of_shifted_maps() -> str:
     maps = torch.randn(8, 6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     before, after = (batch.flatten(1) @ batch.flatten(1).T for batch in (maps, maps.roll((2, 3), (1, 2))))
     return "stays" if torch.allclose(before, after) else "changes"
+
+
+def _smallest_octave() -> float:
+    return octave_sizes(256, 256, 256, 4, 1.5)[0][0]
+
+
+def _forms_of_one_octave() -> str:
+    """Compare the wavelengths that were measured in advance."""
+    from lanterna.lessons.measured import measured  # which uses this module
+
+    found = measured(dream.LESSON)
+    assert found is not None
+    numbers = found.document["finding"]["numbers"]
+    one, four = (numbers[f"chelsea, wavelength, {octaves}"] for octaves in ("1 octave", "4 octaves"))
+    return "fine" if one < four else "coarse"
+
+
+def _gram_of_a_mirrored_painting() -> str:
+    """Compare the Gram matrices of random kernels' maps, of a picture and of its mirror image."""
+    generator = torch.Generator().manual_seed(0)
+    picture = torch.rand(1, 1, 12, 12, generator=generator, dtype=torch.float64)
+    kernels = torch.randn(4, 1, 3, 3, generator=generator, dtype=torch.float64)
+    maps = [torch.relu(F.conv2d(each, kernels)).flatten(2)[0] for each in (picture, picture.flip(3))]
+    before, after = (each @ each.T for each in maps)
+    return "the same" if torch.allclose(before, after) else "not the same"
 
 
 EXERCISES: dict[str, Sequence[Exercise]] = {
@@ -651,6 +677,46 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
             "What does this mean for where a style may put its strokes?",
             "Each of its numbers is a sum over all places. Does the order of adding matter?",
             _gram_of_shifted_maps, choices=("changes", "stays"),
+        ),
+    ),
+    "dream": (
+        Exercise(
+            "A step changes each pixel by rate * gradient / mean |gradient|, with rate = 0.012.",
+            "By how much do pixels change in one step, on average, if the gradient becomes ten times larger?",
+            "Why is the gradient divided by its own mean size? What would happen at first, and what later?",
+            "Put ten times the gradient into the formula, above and below the line.",
+            lambda: 0.012, 0.01,
+        ),
+        Exercise(
+            "Dream at 256 pixels with 4 octaves, each 1.5 times as large as the one before.",
+            "How many pixels does a side of the smallest octave have?",
+            "A layer's window covers 60 pixels, say. How much of the photograph is that at each octave?",
+            "Divide by 1.5 for each octave below the largest. How many such steps are there?",
+            _smallest_octave, 0.02,
+        ),
+        Exercise(
+            "Run this lesson with octaves=4, and look at the chart of wavelengths.",
+            "Of which forms does one octave add more than four do: coarse ones or fine ones?",
+            "Both take the same number of steps. Where do those of the other octaves go?",
+            "Compare the two lines at their left ends, where waves are only a few pixels long.",
+            _forms_of_one_octave, choices=("coarse", "fine"),
+        ),
+    ),
+    "style": (
+        Exercise(
+            "Two maps have four places each. One is 1, 0, 2, 0, the other 3, 1, 1, 0.",
+            "What is their entry in the Gram matrix: the sum of their products, divided by the places?",
+            "Move the places of both maps about in the same way. What happens to the entry?",
+            "Multiply place by place, add up, divide by four.",
+            lambda: (torch.tensor([1.0, 0, 2, 0]) @ torch.tensor([3.0, 1, 1, 0])).item() / 4,
+        ),
+        Exercise(
+            "Mirror a painting, left to right, and compare the Gram matrices of relu1_1, not all of whose "
+            "kernels are symmetric.",
+            "Is the Gram matrix exactly the same as before, or not?",
+            "A shuffled painting keeps its strokes. What does a mirror do to a stroke that leans right?",
+            "Think of a map that finds lines leaning to the right. Where do its lines go?",
+            _gram_of_a_mirrored_painting, choices=("the same", "not the same"),
         ),
     ),
 }  # fmt: skip
