@@ -313,7 +313,11 @@ def test_a_sheet_has_each_cells_box_and_full_size_settings(studio: Server) -> No
     ("kind", "settings", "roles"),
     [
         ("instant", {"size": 64, "brush": 4}, ("picture", "style")),
-        ("dream-sheet", {"sheet": "channels", "shown": ["block5:1", "block5:2"], "side": 64, "steps": 2}, ("picture",)),
+        (
+            "dream-sheet",
+            {"sheet": "channels", "shown": ["block5:1", "block5:2"], "side": 64, "steps": 2},
+            ("picture",),
+        ),
         ("random-sheet", {"sheet": 2, "width": 64, "height": 64, "samples": 1}, ()),
         ("feature", {"layer": "block1", "channel": 0, "steps": 3, "size": 64}, ()),
     ],
