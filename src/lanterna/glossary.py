@@ -116,8 +116,8 @@ GLOSSARY = {
         "A layer that makes maps smaller by keeping the maximum, or the average, of each small square."
     ),
     "preprocessing": (
-        "Making a picture what a network expects: cropped, scaled, centred, as dark or bright as those that "
-        "it was trained on."
+        "Turning a picture into what a network expects: cropped, scaled and centred like those that it was "
+        "trained on."
     ),
     "PSNR": (
         "Peak signal-to-noise ratio, in decibels (dB): how close one picture is to another. 20 dB is rough "

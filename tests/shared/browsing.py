@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 AXE = Path(__file__).parent.joinpath("vendor", "axe.min.js").read_text(encoding="utf-8")
-TIMEOUT_MS = 25_000  # generous, for busy machines
+TIMEOUT_MS = 180_000  # generous, for busy machines
 SMALL = "size=144&octaves=2&steps=4"
 ENDLESS = "size=320&octaves=1&steps=1000"  # a dream that runs until it is stopped
 DIGIT_THREE = (

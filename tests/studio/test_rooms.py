@@ -189,8 +189,8 @@ def test_a_drawing_is_explained_and_shown_in_look(page: Page, network: str):
     expect(inside).to_contain_text("Read as 1")  # it is updated while the pen moves
 
 
-def test_a_pen_draws_broader_with_more_pressure(page: Page):
-    go(page, "#/read")
+def test_a_pen_draws_broader_with_more_pressure(page: Page, network: str):
+    go(page, f"#/read?network={network}")
     pad = page.get_by_label(re.compile("^Pad: "))
     box = pad.bounding_box()
     assert box is not None
