@@ -4,11 +4,12 @@ import { messageOf } from "lanterna/words.js";
 import { makeChart } from "lanterna/chart.js";
 import { file, get, post, url } from "../api.js";
 import { Form } from "../form.js";
-import { lazy } from "../lazy.js";
+import { addStyles, lazy } from "../lazy.js";
 import { figure, html, signal, useEffect, useMemo, useRef, useState, words } from "../html.js";
 import { usePicture } from "../pictures.js";
 import { same, settings, parseValue, formatValue } from "../schema.js";
 import { FirstTime } from "../shelf.js";
+import { readers, TrainFirst } from "../train_first.js";
 import {
   active,
   address,
@@ -56,6 +57,8 @@ import { progress, SendTo, useJob } from "./make.js";
         experiment; `took` if it was measured in advance
 
     @typedef {{ set: (settings: Settings) => void, unmount: () => void }} Mounted - an interactive figure */
+
+await addStyles("/web/studio/learn.css");
 
 const Presentation = lazy(() => import("./present.js"));
 const lessons = signal(/** @type {Lesson[]} */ ([])); // empty until they have loaded
@@ -273,7 +276,9 @@ function Page({ place, technique }) {
       </section>
       ${
         FIGURES[lesson.name] &&
-        html`<${Figure} name=${FIGURES[lesson.name]} values=${values} onChange=${onChange} />`
+        (FIGURES[lesson.name] === "inside" && !readers().length
+          ? html`<${TrainFirst} words="To look inside, train a network that reads digits first." />`
+          : html`<${Figure} name=${FIGURES[lesson.name]} values=${values} onChange=${onChange} />`)
       }
       ${
         lesson.seen &&
