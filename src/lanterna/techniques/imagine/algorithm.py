@@ -276,13 +276,33 @@ def noise_of(seed: int, count: int) -> Tensor:
     return torch.stack([torch.randn(1, SIDE, SIDE, generator=randomness) for _ in range(count)])
 
 
+def noise_at(seed: int, across: float, down: float) -> Tensor:
+    """Return the noise `(1, 1, 28, 28)` at a place of a plane, that of the seed in its middle.
+
+    The plane is spanned by three pictures of noise. Their mixture is divided by its standard deviation, so
+    that each place has noise as the network knows it.
+    """
+    weights = torch.tensor([1.0, across, down])
+    noise: Tensor = torch.tensordot(weights / weights.norm(), noise_of(seed, 3), 1)
+    return noise[None]
+
+
 @torch.inference_mode()
 def draw(
-    network: FlowNetwork, classes: Tensor, *, seed: int = 0, guidance: float = 1.5, steps: int = 20
+    network: FlowNetwork,
+    classes: Tensor,
+    *,
+    seed: int = 0,
+    noise: Tensor | None = None,
+    guidance: float = 1.5,
+    steps: int = 20,
 ) -> Tensor:
-    """Draw digits of `classes` `(N, 10)` from the noise of a seed; returns `(N, 1, 28, 28)` in [0, 1]."""
+    """Draw digits of `classes` `(N, 10)`, as light in [0, 1], from `noise` or that of a seed.
+
+    Noise and digits are `(N, 1, 28, 28)`.
+    """
     device = next(network.parameters()).device
-    noise, parts = noise_of(seed, len(classes)).to(device), []
+    noise, parts = (noise_of(seed, len(classes)) if noise is None else noise).to(device), []
     for part, some in zip(torch.split(noise, _BATCH), torch.split(classes.to(device), _BATCH), strict=True):
         *_, last = follow(guided(network, some, guidance), part, steps)
         parts.append(as_light(last))
