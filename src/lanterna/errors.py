@@ -121,6 +121,11 @@ def describe_invalid(error: Mapping[str, Any]) -> str:
     return message.removeprefix("Value error, ").replace("Input should be ", "expected ")
 
 
+def field_name(error: Mapping[str, Any]) -> str:
+    """Return the field that one error of pydantic's is about, without the place in a list: not "field.0"."""
+    return ".".join(part for part in error["loc"] if isinstance(part, str))
+
+
 def one_line(text: str) -> str:
     """Join a text into one line and escape unprintable characters; spaces in a file's name stay."""
     return escape(join_lines(text))

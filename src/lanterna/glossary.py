@@ -115,6 +115,10 @@ GLOSSARY = {
     "pooling": (
         "A layer that makes maps smaller by keeping the maximum, or the average, of each small square."
     ),
+    "preprocessing": (
+        "Turning a picture into what a network expects: cropped, scaled and centred like those that it was "
+        "trained on."
+    ),
     "PSNR": (
         "Peak signal-to-noise ratio, in decibels (dB): how close one picture is to another. 20 dB is rough "
         "and 30 dB good; above 40 dB they look the same."
@@ -153,8 +157,9 @@ GLOSSARY = {
 
 ALSO = {
     "AdamW": "Adam", "ReLU6": "ReLU", "batch norm": "batch normalisation", "convolutional": "convolution",
-    "Gram matrices": "Gram matrix", "held out": "validation set", "neuron": "unit", "test digit": "test set",
-    "training digit": "training set", "validation digit": "validation set",
+    "Gram matrices": "Gram matrix", "held out": "validation set", "held-out": "validation set",
+    "neuron": "unit", "test digit": "test set", "training digit": "training set",
+    "validation digit": "validation set",
 }  # fmt: skip
 """Other forms in which a term stands in a text. Its plural needs no entry."""
 

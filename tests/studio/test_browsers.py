@@ -85,7 +85,7 @@ def test_two_classes_are_taught(page: Browser, studio: Server, real_shelf: Path,
         page.upload(f"[aria-label^='Pictures of {name} from']", *files)
         page.wait_for(f"[aria-label='Pictures of {name}']", "6")
     page.click(".go .primary")
-    page.wait_for(".facts", "is taught")
+    page.wait_for(".facts", "is ready")
     page.upload("[aria-label='A picture to classify']", tmp_path / "brick0.png")
     page.wait_for("[aria-label='Predicted classes'] li", "brick")
 

@@ -67,7 +67,7 @@ def test_stars_and_titles_are_saved_and_deleted_pictures_restored(studio: Server
 
 def test_pictures_are_tagged_and_found_by_tag(studio: Server) -> None:
     first, second = (studio("GET", f"/api/gallery?words={word}")[0]["id"] for word in ("first", "third"))
-    tags = ["  #Für die  Schau ", "cats", "CATS", "#", ""]
+    tags = ["  #Für die\0  Schau ", "cats", "CATS", "#", ""]
     tagged = studio("PATCH", f"/api/gallery/{first}", {"tags": tags})
     assert tagged["tags"] == ["cats", "für die schau"]
     studio("PATCH", f"/api/gallery/{second}", {"tags": ["cat"]})

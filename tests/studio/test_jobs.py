@@ -169,12 +169,10 @@ def test_settings_change_during_a_run(studio: Server, cat: str, coffee: str) -> 
 
 def test_a_dream_accepts_another_layer_and_refuses_an_unknown_one(studio: Server, cat: str) -> None:
     job = long_dream(studio, cat)
-    studio("PATCH", f"/api/jobs/{job}", {"settings": {"layer": ["nonsense"]}})
-    refused = studio.wait_until(job, lambda found: found["error"])
-    assert "no layer 'nonsense'" in refused["error"]
-    assert refused["settings"]["layer"] == []
-    resumed = studio.wait_until(job, lambda found: found["step"] > refused["step"] + 2)
-    assert resumed["state"] == "running"
+    status, error = studio.error("PATCH", f"/api/jobs/{job}", {"settings": {"layer": ["nonsense"]}})
+    assert (status, "no layer 'nonsense'" in error) == (422, True)
+    resumed = studio("GET", f"/api/jobs/{job}")
+    assert (resumed["state"], resumed["settings"]["layer"]) == ("running", [])
     studio("PATCH", f"/api/jobs/{job}", {"settings": {"layer": ["block5"]}})
     studio.wait_until(job, lambda found: found["step"] > resumed["step"] + 5)
     studio("PATCH", f"/api/jobs/{job}", {"state": "stopped"})
@@ -365,6 +363,22 @@ def test_a_wrong_job_is_refused_in_one_line(studio: Server, body: dict[str, Any]
     assert status == 422
     assert words in error
     assert "\n" not in error
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"layer": ["block5", "block99"]}, "no layer 'block99'"),
+        ({"mask_layer": ["block5:4000"]}, "block5 has channels 0 to"),
+        ({"class": ["goldfsh"]}, "did you mean goldfish"),
+        ({"network": "vgg19", "class": ["goldfish"]}, "vgg19 has no classes"),
+        ({"layer": [1]}, "layer: expected text"),  # not layer.0
+    ],
+)
+def test_what_a_network_lacks_is_said_before_a_dream_starts(studio: Server, cat, settings, words) -> None:
+    order = {"kind": "dream", "settings": settings, "inputs": [{"role": "picture", "picture": cat}]}
+    status, error = studio.error("POST", "/api/jobs/check", order)
+    assert (status, words in error) == (422, True), error
 
 
 def test_a_lesson_that_trains_reports_progress_and_can_be_stopped(studio: Server) -> None:

@@ -165,6 +165,11 @@ def test_a_deleted_picture_can_be_restored(page: Page, studio: Server):
 
 
 def test_a_network_is_built_trained_and_reads_what_is_drawn(page: Page):
+    go(page, "#/train")
+    presets = page.get_by_role("group", name="Presets")
+    expect(presets.get_by_role("radio")).to_have_count(4)  # the default is one of them
+    expect(presets.get_by_role("radio", name="fast reads 99 of 100")).to_be_checked()
+    expect(presets.get_by_text(re.compile(r"^about \d"))).to_have_count(4)
     go(page, "#/train?preset=fast-dense&epochs=2&fraction=0.3")
     page.get_by_label("Name", exact=True).fill("built")
     page.get_by_label("Name", exact=True).press("Enter")
@@ -202,6 +207,7 @@ def test_the_queue_is_reordered_and_emptied(page: Page, studio: Server):
         number.fill(str(seed))
         number.press("Enter")
         page.get_by_role("button", name="Start another").click()
+        expect(page.locator(".facts")).to_contain_text("waits for Chelsea · dream · ")
         expect(page.locator(".count")).to_have_text(str(seed))
     page.get_by_role("button", name=re.compile("^Queue")).click()
     up = page.get_by_role("button", name=re.compile("^Move up: Chelsea · dream · "))
@@ -290,6 +296,8 @@ def test_nothing_is_wider_than_the_window(page: Page):
         for room in ("read", "train", "dream", "gallery"):
             switch_room(page, room)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (room, width)
+        for room in page.get_by_role("navigation", name="Rooms").get_by_role("link").all():
+            expect(room).to_be_in_viewport(ratio=1)
     page.set_viewport_size({"width": 390, "height": 844})  # so that the last screenshot is not huge
 
 

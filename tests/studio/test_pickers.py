@@ -85,6 +85,7 @@ def test_layers_and_channels_are_chosen_in_a_dialog(page: Page, studio: Server) 
     expect(dialog).to_have_count(0)
     assert settings_in(page)["layer"] == f"block5,block9:{number},{first}"
     expect(page.locator("#set-layer")).to_have_value(f"block5, block9:{number},{first}")
+    expect(page.get_by_text(f"block5; block9, channels {number} and {first}")).to_be_visible()
     page.get_by_role("button", name="Start").click()
     expect(page.locator(".facts")).to_contain_text("done")
     job = studio("GET", f"/api/jobs/{settings_in(page)['job']}")

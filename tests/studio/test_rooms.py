@@ -189,8 +189,8 @@ def test_a_drawing_is_explained_and_shown_in_look(page: Page, network: str):
     expect(inside).to_contain_text("Read as 1")  # it is updated while the pen moves
 
 
-def test_a_pen_draws_broader_with_more_pressure(page: Page):
-    go(page, "#/read")
+def test_a_pen_draws_broader_with_more_pressure(page: Page, network: str):
+    go(page, f"#/read?network={network}")
     pad = page.get_by_label(re.compile("^Pad: "))
     box = pad.bounding_box()
     assert box is not None
@@ -280,7 +280,11 @@ def test_misread_digits_are_shown_during_training(page: Page):
     page.get_by_role("button", name=re.compile("^Start")).click()
     shown = page.get_by_role("img", name=re.compile("test digits that are currently misread"))
     expect(shown).to_be_visible()
-    expect(page.locator(".facts")).to_contain_text("done")
+    page.get_by_role("button", name="Stop").first.click()
+    expect(page.locator(".facts")).to_contain_text("it can be used as it is, or resumed")
+    expect(page.get_by_role("link", name="Draw a digit")).to_be_visible()
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator(".facts")).to_contain_text(re.compile(r"step \d+ of 784.* left"))
 
 
 def test_a_title_is_changed_and_the_seed_varied(page: Page, studio: Server):
@@ -298,6 +302,10 @@ def test_a_title_is_changed_and_the_seed_varied(page: Page, studio: Server):
     page.get_by_role("button", name="Vary").click()
     expect(page.locator(".notices")).to_contain_text("with seed 1")
     assert settings_in(page)["seed"] == "1"
+    page.go_back()
+    page.get_by_role("button", name="Make larger").click()
+    page.wait_for_url(re.compile("#/dream"))
+    assert settings_in(page)["size"] == "288"
 
 
 def test_pictures_are_tagged_and_filtered(page: Page, studio: Server):

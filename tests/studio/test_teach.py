@@ -58,11 +58,12 @@ def test_classes_are_taught_and_pictures_classified(page: Page, studio: Server, 
     expect(page.get_by_label("Pictures of grass", exact=True)).to_contain_text("5")
     expect(teach).to_have_text("Teach")
     teach.click()
-    expect(page.locator(".facts")).to_contain_text("ground is taught")
-    expect(page.locator(".facts")).to_contain_text("100 % of the held-out pictures")
+    expect(page.locator(".facts")).to_contain_text("the network ground is ready")
+    expect(page.locator(".facts")).to_contain_text("100 % right on pictures that it was not taught with")
     page.get_by_label("A picture to classify").set_input_files(textures["brick"][6])
     answers = page.get_by_role("status", name="Predicted classes")
     expect(answers.get_by_role("listitem").first).to_contain_text("brick")
+    expect(answers).to_contain_text("It knows only these 2 classes")
     # Collect, teach and try are next to each other, without scrolling.
     columns = [page.get_by_role("heading", name=name) for name in ("Collect", "Teach", "Try")]
     boxes = [column.bounding_box() for column in columns]
@@ -80,6 +81,12 @@ def test_classes_are_taught_and_pictures_classified(page: Page, studio: Server, 
         page.get_by_label("A picture to classify").set_input_files(textures["brick"][6])
         expect(page.get_by_role("img", name="The picture that was tried")).to_be_in_viewport(ratio=0.6)
         expect(answers.get_by_role("listitem").first).to_be_in_viewport(ratio=1)
+    # In another browser, its classes are collected again.
+    page.evaluate("localStorage.removeItem('lanterna-classes')")
+    page.reload()
+    page.get_by_role("button", name="Collect its pictures again").click()
+    expect(page.get_by_label("Name of class 2")).to_have_value("grass")
+    expect(page.get_by_label("Pictures of grass", exact=True)).to_contain_text("5")
     # It is listed like any network, and its mistakes are in the gallery.
     assert any(each["name"] == "ground" and each["here"] for each in studio("GET", "/api/networks"))
     job = settings_in(page)["job"]

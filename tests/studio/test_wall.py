@@ -57,6 +57,8 @@ def test_unknown_styles_are_refused_in_one_line(studio: Server) -> None:
     assert studio.error("GET", f"{path}?built_in=-1")[0] == 422
     assert studio.error("GET", f"{path}?style={'0' * 32}")[0] == 404
     assert studio.error("GET", f"{path}?style=../../x")[0] == 404
+    for query in ("", f"?built_in=3&style={'0' * 32}"):
+        assert studio.error("GET", path + query)[0] == 422
 
 
 def test_a_click_paints_in_a_built_in_style(page: Page, studio: Server):
@@ -67,13 +69,25 @@ def test_a_click_paints_in_a_built_in_style(page: Page, studio: Server):
     expect(page.locator(".styled[data-state=loaded]").nth(2)).to_be_attached()
     assert page.evaluate("shifts") < 0.02
     assert violations(page) == []
-    style = page.get_by_role("button", name="Paint in built-in style 19")
+    # While another job runs, a click queues, and the wall can be shown again.
+    other = studio.start("paint", settings={"steps": 100_000, "size": 32}, inputs=[picture_of(page)])
+    style = page.get_by_role("button", name="Paint in built-in style 19: blue brush strokes")
     style.focus()
     style.press("Enter")
+    expect(page.locator(".facts")).to_contain_text(re.compile("waits for .* · paint · "))
+    queued = settings_in(page)["job"]
+    page.get_by_role("button", name="Show the wall").click()
+    expect(style).to_be_visible()
+    studio.stop(other)
+    go(page, f"#/style?kind=instant&job={queued}")
     expect(page.locator(".facts")).to_contain_text("done")
     job = studio("GET", f"/api/jobs/{settings_in(page)['job']}")
     assert (job["kind"], job["settings"]["built_in"], job["settings"]["brush"]) == ("instant", [19], 3)
-    assert studio("GET", f"/api/pictures/{job['picture']}")["recipe"]["settings"]["built_in"] == [19]
+    painted = studio("GET", f"/api/pictures/{job['picture']}")
+    assert painted["recipe"]["settings"]["built_in"] == [19]
+    assert painted["title"].startswith("Chelsea · instant · blue brush strokes · ")
+    page.get_by_label("Built in").select_option("golden ink")
+    assert settings_in(page)["built_in"] == "11"
     page.get_by_role("button", name="Show the wall").click()
     expect(style).to_be_visible()
 
@@ -119,6 +133,11 @@ def test_the_wall_stops_when_one_leaves_the_room(page: Page, studio: Server, tmp
     assert page.locator("h1").bounding_box()["y"] < 844
 
 
+def picture_of(page: Page) -> tuple[str, str]:
+    """Return the page's photograph, as an input of a job."""
+    return "picture", settings_in(page)["in.picture"]
+
+
 @pytest.mark.slow
 def test_the_wall_waits_for_weights_that_are_missing(real_shelf: Path, tmp_path: Path, browser: Browser):
     (tmp_path / "shelf").mkdir()
@@ -138,6 +157,12 @@ def test_the_wall_waits_for_weights_that_are_missing(real_shelf: Path, tmp_path:
         assert (code, words) == (
             404, "instant-style has not been fetched yet: lanterna shelf fetch instant-style",
         )  # fmt: skip
+        # Where digits are read, and no network has been trained, that is what is offered.
+        for room in ("#/read", "#/learn?kind=learn-digit"):
+            go(page, room)
+            expect(page.get_by_role("button", name="Train a network")).to_be_visible()
+            expect(page.get_by_label(re.compile("^Pad: "))).to_have_count(0)
+            expect(page.locator("iframe")).to_have_count(0)
     finally:
         context.close()
         studio.close()

@@ -20,7 +20,7 @@ from lanterna.networks.instant import (
     open_style_transformer,
 )
 from lanterna.shelf.onnx import read_weights
-from lanterna.techniques.style.instant import Instant, instant, pass_sizes
+from lanterna.techniques.style.instant import STYLE_NAMES, Instant, instant, pass_sizes
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +244,13 @@ def test_paintings_blend(small, paintings):
 
 
 @pytest.mark.slow
+def test_built_in_styles_have_names():
+    assert Instant.checked({"built_in": ["golden ink", "19", 3]}).built_in == (11, 19, 3)
+    assert len(set(STYLE_NAMES)) == 26
+    with pytest.raises(UsageError, match=r"^built_in: .* did you mean golden-ink\?"):
+        Instant.checked({"built_in": ["golden-inks"]})
+
+
 def test_built_in_styles_differ_and_blend(small):
     seven, nineteen = (painted(small, Instant(built_in=(index,), brush=BROAD)) for index in (7, 19))
     assert psnr(seven, nineteen) < 15

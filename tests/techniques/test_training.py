@@ -26,6 +26,7 @@ from lanterna.networks.trained import open_trained
 from lanterna.surfaces.cli import main
 from lanterna.techniques.train import algorithm as training
 from lanterna.techniques.train.algorithm import accuracy, logits_of, new_network, train, training_digits
+from lanterna.techniques.train.estimate import estimate_training
 from lanterna.techniques.train.results import calibrate, expected_calibration_error, load_test_digits
 from lanterna.techniques.train.settings import Train
 
@@ -406,3 +407,10 @@ def test_digits_are_mnist():
     assert test.images.shape == (10_000, 1, 28, 28)
     assert test.labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
     assert torch.bincount(test.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+
+
+@pytest.mark.usefixtures("real_shelf")
+def test_the_time_of_a_training_is_estimated_from_its_first_steps():
+    short, long = (estimate_training(QUICK.changed({"fraction": 1, "epochs": epochs})) for epochs in (2, 20))
+    assert 2 < short.seconds < long.seconds
+    assert estimate_training(Train(hidden=(4096, 4096))) is None  # it would take too long to measure

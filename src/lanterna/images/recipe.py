@@ -29,7 +29,7 @@ from pydantic import (
 import lanterna
 from lanterna import shelf
 from lanterna.documents import check_document
-from lanterna.errors import UsageError, escape
+from lanterna.errors import UsageError, escape, field_name
 from lanterna.files import sha256
 from lanterna.images.decoding import Source, open_image, source_name
 from lanterna.renamed import current_recipe, original_name
@@ -246,7 +246,7 @@ def from_json(text: str | bytes, name: str) -> Recipe:
             raise UsageError(
                 f"{name} holds a recipe of a newer Lanterna: update Lanterna to read it"
             ) from error
-        field = printable(".".join(str(part) for part in first["loc"])) or "JSON"
+        field = printable(field_name(first)) or "JSON"
         raise UsageError(f"{name} holds a broken recipe: {field}: {printable(first['msg'])}") from error
 
 

@@ -132,7 +132,7 @@ def log_odds(index: int, layer: str = "output") -> Objective:
 
     def measure(_: Tensor, outputs: Outputs) -> Tensor:
         logits = outputs[layer]  # (N, classes)
-        _check(layer, index, logits.shape[1])
+        check_channel(layer, index, logits.shape[1])
         others = torch.ones(logits.shape[1], dtype=torch.bool, device=logits.device)
         others[index] = False
         return logits[:, index] - logits[:, others].logsumexp(1)
@@ -151,7 +151,7 @@ def direction(layer: str, weights: Mapping[int, float]) -> Objective:
     def measure(_: Tensor, outputs: Outputs) -> Tensor:
         maps = with_positions(outputs[layer]).flatten(2)  # (N, C, positions)
         for index in weights:
-            _check(layer, index, maps.shape[1])
+            check_channel(layer, index, maps.shape[1])
         unit_vector = maps.new_zeros(maps.shape[1])
         unit_vector[list(weights)] = maps.new_tensor(list(weights.values()))
         unit_vector = unit_vector / unit_vector.norm().clamp_min(1e-12)
@@ -174,7 +174,7 @@ def channels(layer: str, indices: Sequence[int]) -> Objective:
     def measure(_: Tensor, outputs: Outputs) -> Tensor:
         maps = with_positions(outputs[layer])
         for index in indices:
-            _check(layer, index, maps.shape[1])
+            check_channel(layer, index, maps.shape[1])
         return maps[:, list(indices)].flatten(1).mean(1)
 
     return Objective(frozenset({layer}), measure)
@@ -250,12 +250,13 @@ def _maps(outputs: Outputs, layer: str, index: int | Sequence[int]) -> Tensor:
     maps = with_positions(outputs[layer])
     indices = [index] * len(maps) if isinstance(index, int) else list(index)
     for channel_index in indices:
-        _check(layer, channel_index, maps.shape[1])
+        check_channel(layer, channel_index, maps.shape[1])
     if len(indices) != len(maps):
         raise UsageError(f"expected a channel for each of {len(maps)} pictures, got {len(indices)}")
     return maps[torch.arange(len(maps)), indices]
 
 
-def _check(layer: str, index: int, channels: int) -> None:
+def check_channel(layer: str, index: int, channels: int) -> None:
+    """Check that a layer has a channel. Errors: `UsageError`."""
     if not 0 <= index < channels:
         raise UsageError(f"{layer} has channels 0 to {channels - 1}, got {index}")

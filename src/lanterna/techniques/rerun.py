@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from lanterna.documents import is_unicode, runs_code
-from lanterna.errors import UsageError, describe_invalid
+from lanterna.errors import UsageError, describe_invalid, field_name
 from lanterna.files import is_network_path, sha256
 from lanterna.images.decoding import BYTE_LIMIT
 from lanterna.images.recipe import Recipe, RecipeInput, RecipeNetwork, make_recipe_input, printable
@@ -112,7 +112,7 @@ def with_overrides(recipe: Recipe, assignments: Mapping[str, str]) -> Recipe:
         varied = Recipe.model_validate({**dict(recipe), **fields, "settings": settings})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = printable(".".join(str(part) for part in first["loc"]))
+        place = printable(field_name(first))
         given = printable(repr(first["input"]), 60)
         raise UsageError(f"{place}: {describe_invalid(first)}, got {given}") from error
     return _checked(varied)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, get_arg
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lanterna.documents import check_document
-from lanterna.errors import UsageError, describe_invalid
+from lanterna.errors import UsageError, describe_invalid, field_name
 from lanterna.renamed import current_name, current_settings
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Settings(BaseModel):
             return cls.model_validate(current)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            name = ".".join(str(part) for part in first["loc"]).rstrip("_") or cls.verb
+            name = field_name(first).rstrip("_") or cls.verb
             given = _short_repr(first["input"])
             raise UsageError(f"{name}: {describe_invalid(first)}, got {given}") from error
 

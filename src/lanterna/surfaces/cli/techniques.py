@@ -243,6 +243,10 @@ def _only_with(owners: Sequence[Technique], info: FieldInfo) -> str:
     flags = [set(each.flags) | ({each.film_flag} if each.film_flag else set()) for each in owners]
     common = sorted(set.intersection(*flags))
     text = info.description or ""
+    if isinstance(info.json_schema_extra, dict) and isinstance(
+        names := info.json_schema_extra.get("names"), list
+    ):
+        text = f"{text[:-1]}: {', '.join(f'{number} {name}' for number, name in enumerate(names))}."
     return f"With --{common[0]}: {text[:1].lower()}{text[1:]}" if common else text
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 WEB = files("lanterna.surfaces") / "web" / "studio"
 FIRST = {
     "learn": "Each page is a claim of the lecture: see what an experiment found, then change it yourself.",
-    "read": "Draw a digit with mouse, finger or pen, or drop a photograph of handwritten ones.",
+    "read": "Train a network once; then draw a digit, or drop a photograph of handwritten ones.",
     "train": "Press Start and watch a network learn to read digits, for use in the other rooms.",
     "teach": "Drop pictures of two classes or more, press Teach, and try a new picture.",
     "look": "See what each layer of a network makes of a picture, and what counts for its answer.",
@@ -118,6 +118,7 @@ def _technique_description(technique: Technique) -> TechniqueDescription:
         "live": list(technique.live),
         "plain": list(technique.shown_first),
         "hidden": list(technique.hidden),
+        "makes": technique.output.value,
         "wall": technique.wall,
         "exclusive": [list(pair) for pair in technique.exclusive],
     }

@@ -50,8 +50,18 @@ def forecast(
     if seconds > _LONG and "size" in settings:
         side = _side(settings, picture) * math.sqrt(_SHORTER / seconds)
         smaller = max(_MIN_SIZE, int(side) // 16 * 16)
-    step = 1 if seconds < 10 else 5 if seconds < 60 else 60  # what is expected is not known more exactly
-    return {"seconds": max(1, round(seconds / step)) * step, "smaller": smaller}
+    return {"seconds": rounded(seconds), "smaller": smaller}
+
+
+def rounded(seconds: float) -> int:
+    """Round expected seconds to what is known of them: whole ones, fives or minutes."""
+    step = 1 if seconds < 10 else 5 if seconds < 60 else 60
+    return max(1, round(seconds / step)) * step
+
+
+def same_work(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two jobs' settings differ in nothing but how much there is to do."""
+    return _differences(one, other) == 0
 
 
 def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> int:

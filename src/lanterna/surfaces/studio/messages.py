@@ -17,13 +17,20 @@ Numbers = dict[str, float]
 Settings = Annotated[
     dict[str, Any], Field(description="Settings that match the kind's schema in /api/techniques.")
 ]
-Title = Annotated[str, AfterValidator(lambda text: join_lines(text)[:120])]
 _MAX_TAGS = 20
+
+
+def title_of(text: str) -> str:
+    """Return a title as it is stored: one line of printable characters."""
+    return "".join(c for c in join_lines(text) if c.isprintable())[:120]
+
+
+Title = Annotated[str, AfterValidator(title_of)]
 
 
 def _tag(text: str) -> str:
     """Return a tag as it is stored: in small letters, without # and spaces around it."""
-    return " ".join(join_lines(text).lower().split()).strip(" #")[:40].strip()
+    return " ".join(title_of(text).lower().split()).strip(" #")[:40].strip()
 
 
 Tag = Annotated[str, AfterValidator(_tag)]
@@ -137,7 +144,7 @@ TechniqueDescription = TypedDict("TechniqueDescription", {
     "kind": str, "room": str, "title": str, "words": str, "schema": dict[str, Any],
     "example": Settings, "presets": dict[str, dict[str, Any]], "preset_help": dict[str, str],
     "thumbnails": dict[str, str], "inputs": list[Role], "live": list[str], "plain": list[str],
-    "hidden": list[str], "wall": str, "exclusive": list[list[str]],
+    "hidden": list[str], "makes": str, "wall": str, "exclusive": list[list[str]],
 })  # fmt: skip
 LayerOf = TypedDict("LayerOf", {
     "name": str, "shape": list[int], "field": int | None, "sees": str, "minor": bool,
@@ -172,7 +179,7 @@ Quote = TypedDict("Quote", {"line": str, "author": str, "url": str})
 Brief = TypedDict("Brief", {"make": str, "look_for": str})
 Lesson = TypedDict("Lesson", {
     "name": str, "title": str, "question": str, "claim": str, "quote": Quote | None,
-    "explanation": list[str], "seen": str, "where": str, "quick": bool, "needs": list[str],
+    "explanation": list[str], "seen": str, "program": str, "where": str, "quick": bool, "needs": list[str],
     "exercises": list[Exercise], "brief": Brief | None, "settings": dict[str, Any],
 })  # fmt: skip
 Finding = TypedDict("Finding", {

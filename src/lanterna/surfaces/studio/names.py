@@ -11,21 +11,30 @@ from typing import TYPE_CHECKING, Any
 from lanterna.settings import features_folder, networks_folder, shelf_folder, studio_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _BETWEEN = " · "
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{2,5}$")
 
 
-def automatic_title(subject: str, technique: str, preset: str | None = None) -> str:
+def automatic_title(
+    subject: str, technique: str, preset: str | None = None, styles: Sequence[str] = ()
+) -> str:
     """Return a title such as "Cat · dream · eyes · 14:32": the subject, the technique, the time.
 
-    `subject` is the title of the input picture, or "": then the technique comes first.
+    `subject` is the title of the input picture, or "": then the technique comes first. `styles` are names of
+    styles, or titles of the paintings that they are taken from.
     """
-    what = _SUFFIX.sub("", subject.partition(_BETWEEN)[0]).replace("_", " ").strip()
-    parts = [what, technique.lower() if what else technique, preset, time.strftime("%H:%M")]
+    what = _subject(subject)
+    painted = " and ".join(map(_subject, styles[:2]))[:60] + (" and others" if len(styles) > 2 else "")
+    parts = [what, technique.lower() if what else technique, preset, painted, time.strftime("%H:%M")]
     first, *others = [part for part in parts if part]
     return _BETWEEN.join([first[0].upper() + first[1:], *others])[:120]
+
+
+def _subject(title: str) -> str:
+    """Return what a picture shows by its title: without the suffix, and without what was done to it."""
+    return _SUFFIX.sub("", title.partition(_BETWEEN)[0]).replace("_", " ").strip()
 
 
 def file_name(picture: Mapping[str, Any], suffix: str = "") -> str:

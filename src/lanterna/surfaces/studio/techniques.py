@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from lanterna import shelf
-from lanterna.errors import UsageError
+from lanterna.errors import MissingError, UsageError
+from lanterna.networks import class_index, layers
 from lanterna.networks.catalogue import ALIASES, network_names
+from lanterna.networks.classes import imagenet_classes
+from lanterna.networks.efficientnet import SCALES
+from lanterna.probes.objectives import check_channel
 from lanterna.techniques import registry
+from lanterna.techniques.dream.targets import Target, read_class
 from lanterna.techniques.technique import Frame, Settings, Technique, Work
 
 if TYPE_CHECKING:
@@ -74,7 +79,44 @@ def checked(
     settings = technique.checked(preset, given, counts)
     for network in technique.networks(settings):
         check_network(network)
+    _check_picks(settings)
     return settings
+
+
+def named_values(technique: Technique, settings: Mapping[str, Any]) -> list[str]:
+    """Return the names of the values of a technique's wall that these settings have, as they are read."""
+    names = technique.settings.model_json_schema()["properties"].get(technique.wall, {}).get("names", [])
+    return [names[number].replace("-", " ") for number in settings.get(technique.wall, ()) if names]
+
+
+def _check_picks(settings: Settings) -> None:
+    """Check the layers, channels and classes of the settings against the network, if it is here already.
+
+    Errors: `UsageError`.
+    """
+    picked: dict[str, list[str]] = {"target": [], "class": []}
+    for name, field in type(settings).model_fields.items():
+        value, extra = getattr(settings, name), field.json_schema_extra
+        if isinstance(extra, dict) and value and extra.get("picks") in ("layer", "target", "class"):
+            texts = [value] if isinstance(value, str) else [*value]
+            picked["class" if extra["picks"] == "class" else "target"] += texts
+    network_name = getattr(settings, "network", None)
+    if not any(picked.values()) or not isinstance(network_name, str):
+        return
+    try:
+        network, found = layers(network_name)
+    except MissingError:
+        return  # it is trained first
+    if network_name in SCALES and not network.classes:  # opened without its weights
+        network.classes = imagenet_classes() if shelf.is_fetched("imagenet-classes") else ()
+        picked["class"] = picked["class"] if network.classes else []
+    channels = {each.name: each.shape[0] for each in found}
+    for target in map(Target.read, picked["target"]):
+        network.layer(target.layer)
+        for index in target.channels:
+            check_channel(target.layer, index, channels[target.layer])
+    for text in picked["class"]:
+        class_index(read_class(text)[0], network)
 
 
 def check_network(name: str) -> None:

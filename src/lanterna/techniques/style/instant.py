@@ -15,12 +15,13 @@ strength 0 is the photograph.
 
 from __future__ import annotations
 
+import difflib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -45,9 +46,31 @@ if TYPE_CHECKING:
 COARSEST = 512
 """Size (square root of the area, in pixels) of the first pass, at brush 1."""
 
+STYLE_NAMES = (
+    "ochre-and-blue", "yellow-comic", "ink-and-peach", "bright-tangle", "crimson-poster",
+    "rust-and-violet", "midnight-dots", "primary-colours", "coloured-pencils", "teal-mosaic",
+    "burnt-copper", "golden-ink", "lilac-and-gold", "lime-woodcut", "pale-blue-wash",
+    "stained-glass", "blue-crayon", "red-weaving", "carved-wood", "blue-brush-strokes",
+    "dark-red-strokes", "pink-outlines", "thick-outlines", "dark-shadows",
+    "blue-woodcut", "thick-oil-paint",
+)  # fmt: skip
+"""The names of the built-in styles, by what a photograph looks like in each."""
+
 _FINEST = 1.5  # the last pass is at least this much larger than the first, however small the picture
 _PHOTOGRAPH = 0.5  # the photograph's share of a pass's input; less for a broad brush
 _MARGIN = 16  # pixels of padding, cropped from the output: the network draws a frame along the border
+
+
+def _style_number(style: object) -> object:
+    """Return the number of a built-in style that is given by its name; leave numbers as they are."""
+    if not isinstance(style, str) or style.strip().lstrip("+-").isdecimal():
+        return style
+    name = style.strip().lower().replace(" ", "-")
+    if name in STYLE_NAMES:
+        return STYLE_NAMES.index(name)
+    close = difflib.get_close_matches(name, STYLE_NAMES, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(STYLE_NAMES)}"
+    raise ValueError(f"no built-in style has this name: {hint}")
 
 
 class Instant(Settings):
@@ -64,8 +87,10 @@ class Instant(Settings):
     weights: tuple[Annotated[float, Field(ge=0, le=1000)], ...] = Field(
         default=(), description="The share of each style, in order; equal by default."
     )
-    built_in: tuple[Annotated[int, Field(ge=0, lt=STYLES)], ...] = Field(
-        default=(), description=f"Built-in styles instead of paintings, numbered 0 to {STYLES - 1}."
+    built_in: tuple[Annotated[int, Field(ge=0, lt=STYLES), BeforeValidator(_style_number)], ...] = Field(
+        default=(),
+        description="Built-in styles instead of paintings, by name or number.",
+        json_schema_extra={"names": list(STYLE_NAMES)},
     )
     size: int | None = Field(
         default=None,

@@ -58,6 +58,13 @@ class Train(Plan, Settings):
         },
     }
 
+    preset_help: ClassVar[Mapping[str, str]] = {
+        "fast": "reads 99 of 100 digits right, and your own handwriting",
+        "fast-dense": "the same with fully connected layers, the simplest network",
+        "best": "the fewest mistakes; takes far longer",
+        "quickstart": "as in TensorFlow's beginner tutorial, to compare",
+    }
+
     bias_start: float = Field(default=0.0, ge=-10, le=10, description="Initial value of every bias.")
     weight_start: Literal["kaiming", "xavier", "normal", "zero"] = Field(
         default="kaiming", description="How weights are initialised."

@@ -18,6 +18,7 @@ from lanterna.networks.trained import is_trained, trained_folder
 from lanterna.techniques.execute import Job, begin
 from lanterna.techniques.technique import Output, Report, Result, Technique, Work
 from lanterna.techniques.train.algorithm import logits_of, train
+from lanterna.techniques.train.estimate import estimate_training
 from lanterna.techniques.train.film import TrainingFilm, film_steps
 from lanterna.techniques.train.parallel import SINGLE_PROCESS, Processes
 from lanterna.techniques.train.results import confusion_picture, evaluate, mistakes_picture, save_training
@@ -158,7 +159,7 @@ TRAIN = Technique(
     default_preset="fast", arguments=("network",), options=Processes, resumes="always", films_training=True,
     shown_first=("network", "epochs", "learning_rate", "hidden", "channels", "optimiser"),
     live=("learning_rate",), networks=lambda _: (), default_name=lambda settings, _: settings.network,
-    describe=_describe, log_lines=_rows,
+    describe=_describe, log_lines=_rows, estimate=lambda job: estimate_training(job.settings, job.device),
     manual="""Train a network on MNIST's handwritten digits, and save it under a name.
 
     At the end the network is tested on 10,000 digits that it was not trained on, and saved in a

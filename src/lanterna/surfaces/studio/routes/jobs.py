@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, Response
 
 from lanterna.errors import UsageError
 from lanterna.surfaces.studio import history
-from lanterna.surfaces.studio.forecast import forecast
+from lanterna.surfaces.studio.forecast import forecast, rounded, same_work
 from lanterna.surfaces.studio.jobs import FINISHED
 from lanterna.surfaces.studio.messages import (
     Forecast,
@@ -87,7 +87,23 @@ async def check_job(request: Request) -> Response:
     done = [
         {**job, "pixels": _pixels(studio, job["inputs"])} for job in studio.store.timed_jobs(fields["kind"])
     ]
+    if not any(same_work(job["settings"], fields["settings"]) for job in done):
+        seconds = await asyncio.to_thread(_estimated_seconds, fields["kind"], fields["settings"])
+        if seconds is not None:
+            return ApiResponse({"seconds": rounded(seconds), "smaller": None})
     return ApiResponse(forecast(fields["settings"], _pixels(studio, fields["inputs"]), done))
+
+
+def _estimated_seconds(kind: str, values: Mapping[str, Any]) -> float | None:
+    """Return the seconds that a technique without inputs estimates itself, or None."""
+    from lanterna.surfaces.studio.techniques import technique_named
+    from lanterna.techniques.execute import Job
+
+    technique = technique_named(kind)
+    if technique.inputs:
+        return None
+    estimate = technique.estimate(Job(technique, technique.settings.checked(values)))
+    return None if estimate is None else estimate.seconds
 
 
 def _pixels(studio: Studio, inputs: Sequence[Mapping[str, Any]]) -> tuple[int, int] | None:
@@ -112,15 +128,26 @@ async def _validated(studio: Studio, body: NewJob) -> dict[str, Any]:
     )
     if not fields["title"]:
         subject = studio.store.picture(inputs[0]["picture"])["title"] if inputs else ""
-        fields["title"] = await _automatic_title(studio, subject, body.kind, body.preset)
+        fields["title"] = await _automatic_title(
+            studio, subject, body.kind, body.preset, fields["settings"], inputs
+        )
     return {**fields, "inputs": inputs}
 
 
-async def _automatic_title(studio: Studio, subject: str, kind: str, preset: str | None) -> str:
-    from lanterna.surfaces.studio.techniques import technique_named
+async def _automatic_title(
+    studio: Studio,
+    subject: str,
+    kind: str,
+    preset: str | None,
+    settings: Mapping[str, Any],
+    inputs: Sequence[Mapping[str, str]],
+) -> str:
+    from lanterna.surfaces.studio.techniques import named_values, technique_named
 
     technique = await asyncio.to_thread(technique_named, kind)
-    return studio.store.unique_title("jobs", automatic_title(subject, technique.title, preset))
+    styles = named_values(technique, settings)
+    styles += [studio.store.picture(each["picture"])["title"] for each in inputs if each["role"] == "style"]
+    return studio.store.unique_title("jobs", automatic_title(subject, technique.title, preset, styles))
 
 
 async def branch(studio: Studio, body: NewJob) -> Response:
@@ -131,8 +158,10 @@ async def branch(studio: Studio, body: NewJob) -> Response:
     if (body.kind or parent["kind"]) != parent["kind"] or body.inputs or body.preset:
         raise UsageError("a branch takes the kind, pictures and preset of its parent")
     job_id = new_id()
-    title = body.title or await _automatic_title(studio, parent["title"], parent["kind"], parent["preset"])
     begun = {**parent, "begun_with": parent["begun_with"] or parent["settings"]}
+    title = body.title or await _automatic_title(
+        studio, parent["title"], parent["kind"], parent["preset"], parent["settings"], parent["inputs"]
+    )
     settings = await asyncio.to_thread(_changed_settings, begun, body.settings)
     if parent["kind"] in await asyncio.to_thread(network_kinds):  # the parent's network has the name already
         kind, taken = parent["kind"], _titles(studio, parent["kind"])

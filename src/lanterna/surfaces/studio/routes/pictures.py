@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
 
-from lanterna.errors import LanternaError, UsageError, display_names, join_lines
+from lanterna.errors import LanternaError, UsageError, display_names
 from lanterna.files import sha256
-from lanterna.surfaces.studio.messages import Id, Picture
+from lanterna.surfaces.studio.messages import Id, Picture, title_of
 from lanterna.surfaces.studio.names import file_name
 from lanterna.surfaces.studio.pictures import MEDIA, import_picture, picture_as_json
 from lanterna.surfaces.studio.routes.requests import (
@@ -53,7 +53,7 @@ async def add_picture(request: Request) -> Response:
 
 async def import_file(studio: Studio, upload: Path, origin: str, title: str) -> dict[str, Any]:
     """Import an uploaded file into the store."""
-    title = join_lines(title)[:120]
+    title = title_of(title)
     known = studio.store.picture_by_sha256(await asyncio.to_thread(sha256, upload))
     if known is not None:  # the same file again
         return picture_as_json(studio.store, known)
@@ -101,6 +101,8 @@ async def styled_thumbnail(request: Request) -> Response:
     """Return the picture in a style, as a small JPEG: a built-in style, or that of a painting."""
     studio, found = studio_of(request), picture_of(request)
     store, painting = studio.store, request.query_params.get("style")
+    if (painting is None) == ("built_in" not in request.query_params):
+        raise UsageError("expected either built_in, the number of a style, or style, the id of a painting")
     number = integer_parameter(request, "built_in", 0, 0, 2**16)
     style = number if painting is None else checked_id(painting)
     place = store.wall_thumbnail(found["id"], style)
@@ -129,8 +131,8 @@ ROUTES = [
     ApiRoute(f"{_PICTURE}/file", picture_file, answer="image/*"),
     ApiRoute(f"{_PICTURE}/thumbnail", picture_thumbnail, answer="image/jpeg"),
     ApiRoute(f"{_PICTURE}/styled", styled_thumbnail, answer="image/jpeg", query={
-        "built_in": parameter("The number of a built-in style.", int, 0, ge=0),
-        "style": parameter("A painting's id, instead of a built-in style.", Id),
+        "built_in": parameter("The number of a style, instead of `style`.", int | None, None, ge=0),
+        "style": parameter("A painting's id, instead of `built_in`.", Id),
     }),
     ApiRoute(f"{_PICTURE}/also", also_file, answer="application/octet-stream"),
 ]  # fmt: skip

@@ -67,6 +67,7 @@ import { signal } from "./html.js";
     @property {string[]} live - settings that can change while a job runs
     @property {string[]} plain - settings that are always shown
     @property {string[]} hidden
+    @property {string} makes - picture, film, words, network
     @property {string} wall - a setting whose values are shown as pictures; "" if there is none
     @property {[string, string][]} exclusive - pairs of settings of which only one may be given
 

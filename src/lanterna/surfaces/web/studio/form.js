@@ -2,9 +2,9 @@
 
 import { html, useState, words } from "./html.js";
 import { lazy } from "./lazy.js";
-import { sliderScale, same, settings, parseValue, formatValue } from "./schema.js";
+import { sliderScale, plain, same, settings, parseValue, formatValue } from "./schema.js";
 import { networks } from "./store.js";
-import { readTarget, useLayers, writeTarget } from "./targets.js";
+import { inWords, readTarget, useLayers, writeTarget } from "./targets.js";
 import { Explained } from "./terms.js";
 
 /** @import { State } from "preact" */
@@ -124,12 +124,14 @@ function Control({ setting, value, defaultValue, changed, change, live, around }
 
 /** The control for a setting.
     @param {Setting} setting */
-function kindOf({ name, type, picks, choices, optional, maximum }) {
+function kindOf(setting) {
+  const { name, type, picks, choices, optional, maximum } = setting;
   if (picks) return picks === "class" ? OfClasses : OfLayers;
   if (name === "network" && type === "string") return NetworkChoice;
   if (type === "boolean") return Switch;
   if (type === "choice") return Choice;
   if (type === "array" && choices.length) return Several;
+  if (setting.names) return Named;
   if (type !== "number" && type !== "integer") return Text;
   return optional || maximum == null || name === "seed" ? NumberInput : Slider;
 }
@@ -327,6 +329,50 @@ function Several({ id, setting, value, onChange, ...rest }) {
   `;
 }
 
+/** One or more of the named values: a list to choose from, and what has been chosen.
+    @param {ControlProps} props */
+function Named({ id, setting, value, onChange, ...rest }) {
+  const names = setting.names ?? [];
+  return html`
+    ${
+      value.length > 0 &&
+      html`
+        <ul class="picks">
+          ${value.map(
+            (/** @type {number} */ number) => html`
+              <li key=${number}>
+                ${plain(names[number] ?? String(number))}
+                <button
+                  type="button"
+                  aria-label=${`Remove ${plain(names[number] ?? String(number))}`}
+                  onClick=${() => onChange(value.filter((/** @type {number} */ each) => each !== number))}
+                >
+                  ×
+                </button>
+              </li>
+            `,
+          )}
+        </ul>
+      `
+    }
+    <select
+      id=${id}
+      ...${rest}
+      value=""
+      onChange=${(event) => {
+        onChange([...value, Number(event.target.value)]);
+        event.target.value = "";
+      }}
+    >
+      <option value="" disabled>${value.length ? "Add another …" : "Choose …"}</option>
+      ${names.map(
+        (name, number) =>
+          !value.includes(number) && html`<option key=${name} value=${number}>${plain(name)}</option>`,
+      )}
+    </select>
+  `;
+}
+
 /** @param {ControlProps} props */
 function Text({ id, setting, value, onChange, ...rest }) {
   return html`
@@ -391,6 +437,8 @@ function NetworkChoice({ id, setting: _, value, onChange, ...rest }) {
 function OfLayers({ around, ...props }) {
   const { setting, value, onChange } = props;
   const network = around.value("network");
+  /** @type {string[]} */
+  const targets = [value ?? []].flat();
   const [open, setOpen] = useState(false);
   const layers = useLayers(open ? network : null, () => setOpen(false));
   const channels =
@@ -431,6 +479,11 @@ function OfLayers({ around, ...props }) {
         Choose …
       </button>
     </div>
+    ${
+      setting.picks === "target" &&
+      targets.some((each) => inWords(each) !== each) &&
+      html`<p class="in-words">${targets.map(inWords).join("; ")}</p>`
+    }
     ${
       open &&
       layers &&

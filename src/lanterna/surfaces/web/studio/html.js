@@ -22,6 +22,7 @@ export function time(seconds) {
   if (seconds == null) return "";
   const rounded = Math.max(1, Math.round(seconds));
   if (rounded < 60) return `${rounded} s`;
-  if (rounded < 3600) return `${Math.floor(rounded / 60)} min ${String(rounded % 60).padStart(2, "0")} s`;
+  const [minutes, rest] = [Math.floor(rounded / 60), rounded % 60];
+  if (rounded < 3600) return `${minutes} min${rest ? ` ${String(rest).padStart(2, "0")} s` : ""}`;
   return `${Math.floor(rounded / 3600)} h ${String(Math.floor((rounded % 3600) / 60)).padStart(2, "0")} min`;
 }

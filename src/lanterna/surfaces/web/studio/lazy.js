@@ -25,6 +25,16 @@ export function lazy(load) {
   };
 }
 
+/** Add a style sheet of a part that is loaded when it is needed, and wait for it.
+    @param {string} href */
+export const addStyles = (href) =>
+  new Promise((done) => {
+    const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href });
+    link.addEventListener("load", done);
+    link.addEventListener("error", done);
+    document.head.append(link);
+  });
+
 const LoadFailed = () => html`
   <p class="empty">
     This part of the page could not be loaded.${" "}

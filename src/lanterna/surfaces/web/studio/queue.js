@@ -16,6 +16,7 @@ import {
   titleOf,
   UNDO_TIME,
   updateJob,
+  waitsFor,
 } from "./store.js";
 import { NotifyMe } from "./report.js";
 
@@ -276,7 +277,7 @@ function Queue() {
 /** @param {{ job: Job, children?: Child }} props */
 function Row({ job, children }) {
   const state = {
-    queued: "waiting",
+    queued: waitsFor(job),
     running: `step ${job.step} of ${job.steps || "…"}`,
     paused: "paused",
     done: "done",

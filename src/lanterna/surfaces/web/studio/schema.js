@@ -16,6 +16,7 @@
     @property {number} [exclusiveMinimum]
     @property {number} [exclusiveMaximum]
     @property {number} [multipleOf]
+    @property {string[]} [names] - of the values 0 and up
     @property {"target" | "layer" | "channel" | "class"} [picks] - what a network has of it to choose from
 
     @typedef {Record<string, Schema>} Definitions
@@ -32,6 +33,7 @@
     @property {any} defaultValue
     @property {string} description
     @property {Schema["picks"]} picks
+    @property {string[] | undefined} names
 
     @typedef {Setting & { minimum: number, maximum: number }} Bounded */
 
@@ -64,6 +66,7 @@ export function setting(name, schema, definitions = {}) {
     defaultValue: resolved.default,
     description: resolved.description ?? "",
     picks: resolved.picks,
+    names: resolved.names,
   };
 }
 
@@ -78,6 +81,10 @@ export const settings = (technique) =>
   Object.entries(technique.schema.properties)
     .filter(([name]) => !technique.hidden?.includes(name))
     .map(([name, schema]) => setting(name, schema, technique.schema.$defs));
+
+/** A name of a value as it is read.
+    @param {string} name */
+export const plain = (name) => name.replaceAll("-", " ");
 
 /** A value as text in the URL.
     @param {unknown} value */

@@ -2,7 +2,7 @@
 
 import { messageOf } from "lanterna/words.js";
 import { get } from "./api.js";
-import { batch, computed, effect, signal } from "./html.js";
+import { batch, computed, effect, signal, time } from "./html.js";
 import { glossary } from "./terms.js";
 
 /** @import { Signal } from "preact" */
@@ -49,6 +49,21 @@ export const titleOf = (kind) => techniqueOf(kind)?.title ?? kind;
 
 /** @param {string} id */
 export const jobOf = (id) => jobs.value.find((job) => job.id === id);
+
+/** What a job is called, with its kind unless the name says it.
+    @param {Job} job */
+export const nameOf = (job) =>
+  / · |^Fetch/.test(job.title) ? job.title : `${titleOf(job.kind)} ${job.title}`.trim();
+
+/** What a queued job waits for, and about how long.
+    @param {Job} job */
+export function waitsFor(job) {
+  const place = active.value.findIndex(({ id }) => id === job.id);
+  const [first, ...more] = active.value.slice(0, place).filter(({ state }) => state !== "paused");
+  if (!first) return "about to start";
+  const left = first.seconds_left == null ? "" : `, about ${time(first.seconds_left)}`;
+  return `waits for ${nameOf(first)}${left}${more.length ? ` and ${more.length} more` : ""}`;
+}
 
 const GALLERY =
   "All that you make is here. Drop a picture that was made by Lanterna, and its settings come back.";
@@ -148,7 +163,9 @@ function announce(job) {
     paused: "is paused",
   }[job.state];
   if (event) announcement.value = `${name} ${event}.`;
-  if (hasEnded(job)) ended.value = job;
+  if (!hasEnded(job)) return;
+  ended.value = job;
+  if (techniqueOf(job.kind)?.makes === "network") attempt(load.networks);
 }
 
 /** The milliseconds in which an action that a notice offers can be taken. */
@@ -184,6 +201,9 @@ export async function attempt(action) {
 export const load = {
   jobs: async () => {
     jobs.value = (await get("/api/jobs")).map(newest);
+  },
+  networks: async () => {
+    networks.value = await get("/api/networks");
   },
   // The shelf has changed: there may be new photographs and networks.
   shelf: async () => {

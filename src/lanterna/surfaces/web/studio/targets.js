@@ -55,6 +55,19 @@ export function readTarget(text) {
 export const writeTarget = ({ layer, channels, rest }) =>
   `${layer}${channels.length ? `:${channels.join(",")}` : ""}${rest}`;
 
+const LIST = new Intl.ListFormat("en");
+
+/** A target in words: "block9, channels 5 and 68".
+    @param {string} text */
+export function inWords(text) {
+  const { layer, channels, rest } = readTarget(text);
+  const [, rank, count = "", weight] = /^(?::([a-z]+)(\d*))?(?:\*(.+))?$/.exec(rest) ?? [];
+  const which = channels.length
+    ? `channel${channels.length > 1 ? "s" : ""} ${LIST.format(channels.map(String))}`
+    : rank && `the ${count > "1" ? `${count} ${rank} channels` : `${rank} channel`}`;
+  return [layer, which, weight && `weight ${weight}`].filter(Boolean).join(", ");
+}
+
 /** The classes that match what is typed, the best first: those with it as a word, then those that begin with
     it, those with a word that does, and those that contain it; or the class of a number.
     @param {string[]} names

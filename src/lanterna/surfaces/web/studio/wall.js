@@ -5,6 +5,7 @@ import { useZone } from "./drop.js";
 import { html, signal, useEffect, useRef, useState } from "./html.js";
 import { Picker, usePicture } from "./pictures.js";
 import { Fetch, missing } from "./shelf.js";
+import { plain } from "./schema.js";
 import { notify } from "./store.js";
 
 /** @import { Ref, Signal, State } from "preact" */
@@ -60,14 +61,15 @@ export default function Wall({ photograph, quick, full, used, choose, paint }) {
         );
   }, [used.join()]);
   const waiting = missing(NEEDED).length > 0;
-  const count = quick.schema.properties[quick.wall].items?.exclusiveMaximum ?? 0;
+  const names = quick.schema.properties[quick.wall].names ?? [];
   const own = paintings.value.map((id) => ({
     id,
     query: `style=${id}`,
     click: () => paint(full, {}, [id]),
   }));
-  const builtIn = [...Array(count).keys()].map((number) => ({
+  const builtIn = names.map((name, number) => ({
     number,
+    name: plain(name),
     query: `built_in=${number}`,
     click: () => paint(quick, { [quick.wall]: [number] }, []),
   }));
@@ -91,8 +93,8 @@ export default function Wall({ photograph, quick, full, used, choose, paint }) {
           (each, place) => html`
             <li key=${each.number}>
               <${Cell}
-                label=${`Paint in built-in style ${each.number}`}
-                tag=${each.number}
+                label=${`Paint in built-in style ${each.number}: ${each.name}`}
+                tag=${each.name}
                 src=${source(each, own.length + place)}
                 photograph=${photograph}
                 next=${next}
@@ -119,7 +121,7 @@ export default function Wall({ photograph, quick, full, used, choose, paint }) {
 }
 
 /** The photograph, faint, until it has been painted in a style.
-    @param {{ label: string, tag?: number, src: string, photograph: string, next: () => void,
+    @param {{ label: string, tag?: string, src: string, photograph: string, next: () => void,
         click: () => void }} props */
 function Cell({ label, tag, src, photograph, next, click }) {
   return html`

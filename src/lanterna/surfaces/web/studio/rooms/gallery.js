@@ -1,6 +1,8 @@
 // The gallery, newest first: search, stars, comparison, reuse of settings, deleting and restoring.
 
 import { openWithSettings } from "../again.js";
+import { plain } from "../schema.js";
+import { inWords } from "../targets.js";
 import { file, get, patch, post, remove, thumbnail, url } from "../api.js";
 import { TextInput } from "../form.js";
 import { figure, html, useEffect, useRef, useState, words } from "../html.js";
@@ -22,6 +24,7 @@ import { SendTo } from "./make.js";
 
 /** @import { Child, Ref, State } from "preact" */
 /** @import { Picture } from "../api.js" */
+/** @import { Schema } from "../schema.js" */
 
 /** @typedef {{ tag: string, pictures: number }} TagCount */
 
@@ -395,6 +398,7 @@ function PictureDialog({ label, close, children, keys }) {
 function PictureDetails({ picture, all, put }) {
   const [loupe, setLoupe] = useState(false);
   const recipe = picture.recipe;
+  const larger = largerSettings(picture);
   const place = all.indexOf(picture);
   const step = (way) => all[place + way] && setQuery({ picture: all[place + way].id });
   async function deletePicture() {
@@ -473,7 +477,7 @@ function PictureDetails({ picture, all, put }) {
                     <dd>
                       ${
                         Array.isArray(value)
-                          ? value.join(", ")
+                          ? value.map((each) => worded(schemas[name], each)).join("; ")
                           : typeof value === "number"
                             ? figure(value)
                             : String(value ?? "automatic")
@@ -536,6 +540,18 @@ function PictureDetails({ picture, all, put }) {
               <button type="button" class="button small" onClick=${vary}>
                 Vary the seed
               </button>
+              ${
+                larger &&
+                html`
+                  <button
+                    type="button"
+                    class="button small"
+                    onClick=${() => openWithSettings({ ...recipe, settings: larger }, recipe.inputs)}
+                  >
+                    Make larger
+                  </button>
+                `
+              }
             `
           }
           <button
@@ -558,6 +574,35 @@ function PictureDetails({ picture, all, put }) {
     <//>
   `;
 }
+
+/** A value of a setting that takes several, in words.
+    @param {Schema} schema
+    @param {any} value */
+const worded = ({ names, picks }, value) =>
+  names ? plain(names[value] ?? String(value)) : picks === "target" ? inWords(value) : String(value);
+
+/** The settings that make a picture twice as large, or null if its technique cannot.
+    @param {Picture} picture */
+function largerSettings({ recipe, width, height }) {
+  const properties = techniqueOf(recipe?.kind ?? "")?.schema.properties;
+  if (!recipe || !properties || recipe.sheet?.length || techniqueOf(recipe.kind)?.makes !== "picture")
+    return null;
+  const sides = properties.size ? { size: Math.max(width, height) } : { width, height };
+  const changes = Object.fromEntries(
+    Object.entries(sides)
+      .filter(([name]) => isWhole(properties[name]))
+      .map(([name, side]) => [name, Math.min(2 * side, maximum(properties[name]))]),
+  );
+  const isLarger = Object.entries(changes).some(([name, side]) => side > sides[name]);
+  return isLarger ? { ...recipe.settings, ...("print" in properties && { print: null }), ...changes } : null;
+}
+
+/** @param {Schema | undefined} schema */
+const isWhole = (schema) => [schema, ...(schema?.anyOf ?? [])].some((each) => each?.type === "integer");
+
+/** @param {Schema} schema */
+const maximum = ({ maximum: own, anyOf = [] }) =>
+  own ?? anyOf.find((each) => each.maximum)?.maximum ?? Infinity;
 
 /** @param {{ one: Picture, other: Picture }} props */
 function Comparison({ one, other }) {

@@ -9,7 +9,7 @@ import { lazy } from "../lazy.js";
 import { useLiveSettings } from "../live.js";
 import { Menu } from "../menu.js";
 import { remember, Slots, addExample, usePicture } from "../pictures.js";
-import { settings, parseValue, formatValue } from "../schema.js";
+import { settings, parseValue, formatValue, same } from "../schema.js";
 import { Frame, side, useLive } from "../frame.js";
 import { Fetch, FirstTime } from "../shelf.js";
 import { stepPicture, Steps } from "../steps.js";
@@ -26,6 +26,7 @@ import {
   updateJob,
   techniques,
   route,
+  waitsFor,
 } from "../store.js";
 import { Cells } from "../cells.js";
 
@@ -35,6 +36,7 @@ import { Cells } from "../cells.js";
 
 const Mask = lazy(() => import("../mask.js"));
 const Wall = lazy(() => import("../wall.js"));
+const NO_JOB = "-"; // in the URL
 const CHECK_DELAY = 150; // milliseconds without a change, before the server is asked about the settings
 
 /** @param {{ room: string }} props */
@@ -396,7 +398,7 @@ function TechniqueRoom({ room, kinds, technique, query }) {
             ${
               missing.length
                 ? `Choose the ${missing[0].role} first`
-                : active.value.length
+                : job && active.value.includes(job)
                   ? "Start another"
                   : "Start"
             }
@@ -530,14 +532,19 @@ export function Go({ job, problem = "", children }) {
 }
 
 /** The job of the page: the one in the URL, or else the one of this kind that is running. Its id is then
-    added to the URL, so that it stays when it ends.
+    added to the URL, so that it stays when it ends. `NO_JOB` is none, although one is running.
     @param {string | null} id
     @param {string} kind */
 export function useJob(id, kind) {
-  const found = id ? jobOf(id) : active.value.find((each) => each.state !== "queued" && each.kind === kind);
+  const found =
+    id === NO_JOB
+      ? null
+      : id
+        ? jobOf(id)
+        : active.value.find((each) => each.state !== "queued" && each.kind === kind);
   useEffect(() => {
     if (!id && found) setQuery({ job: found.id });
-    if (id && !found) get(`/api/jobs/${id}`).then(updateJob, () => setQuery({ job: null }));
+    if (id && id !== NO_JOB && !found) get(`/api/jobs/${id}`).then(updateJob, () => setQuery({ job: null }));
   }, [id, found?.id]);
   return found ?? null;
 }
@@ -546,7 +553,7 @@ export function useJob(id, kind) {
     The server knows each technique's rules, and how long other jobs took.
     @param {object | null} order
     @returns {{ problem: string, seconds: number | null, smaller: number | null }} */
-function useCheck(order) {
+export function useCheck(order) {
   const body = JSON.stringify(order);
   const [found, setFound] = useState({ body: "", problem: "", seconds: null, smaller: null });
   useEffect(() => {
@@ -618,19 +625,23 @@ function useExample(technique, inputs, problem) {
   ]);
 }
 
-/** @param {{ technique: Technique, preset: string | null }} props */
-function Presets({ technique, preset }) {
+/** The presets, with their seconds as far as `times` has them: then each is a row with what it is for.
+    @param {{ technique: Technique, preset: string | null, times?: Record<string, number | null> }} props */
+export function Presets({ technique, preset, times }) {
   const names = Object.keys(technique.presets);
   if (!names.length) return null;
-  // A preset without settings names the defaults.
-  const defaults = names.find((name) => !Object.keys(technique.presets[name]).length);
+  // The preset that names the defaults.
+  const { properties } = technique.schema;
+  const defaults = names.find((name) =>
+    Object.entries(technique.presets[name]).every(([key, value]) => same(value, properties[key]?.default)),
+  );
   const shown = [null, ...names.filter((name) => name !== defaults)];
   const help = technique.preset_help[preset ?? defaults ?? ""];
   const thumbnails = technique.thumbnails ?? {};
   const choose = (name) =>
     setQuery({ preset: name, ...Object.fromEntries(settings(technique).map((each) => [each.name, null])) });
   return html`
-    <fieldset class="presets" data-thumbnails=${Object.keys(thumbnails).length > 0}>
+    <fieldset class="presets" data-thumbnails=${Object.keys(thumbnails).length > 0} data-rows=${!!times}>
       <legend>Presets</legend>
       ${shown.map(
         (name) => html`
@@ -644,14 +655,24 @@ function Presets({ technique, preset }) {
                 `
               }
               ${name ?? defaults ?? "Default"}
+              ${
+                times &&
+                html`
+                  <small>${technique.preset_help[name ?? defaults ?? ""]}</small>
+                  <small>${took(times[name ?? defaults ?? ""])}</small>
+                `
+              }
             </span>
           </label>
         `,
       )}
-      ${help && html`<p class="hint">${help[0].toUpperCase()}${help.slice(1)}</p>`}
+      ${help && !times && html`<p class="hint">${help[0].toUpperCase()}${help.slice(1)}</p>`}
     </fieldset>
   `;
 }
+
+/** @param {number | null | undefined} seconds */
+const took = (seconds) => (seconds ? `about ${time(seconds)}` : "");
 
 /** A brush for each mask: one for each picture of a style, or one more than there are masks.
     @param {{ count: number, masks: string[], several: boolean, masking: number | null, draw: (place: number |
@@ -731,7 +752,7 @@ function Caption({ job, result, before, main, compare, setCompare, canCompare, l
     : before
       ? [`${before.title || "a picture"}`, `${before.width} × ${before.height}`]
       : [];
-  const ended = job && !["running", "paused", "queued"].includes(job.state);
+  const ended = job && !active.value.includes(job);
   return html`
     <div class="caption">
       <${Facts} facts=${facts} />
@@ -739,8 +760,8 @@ function Caption({ job, result, before, main, compare, setCompare, canCompare, l
         <button
           type="button"
           class="button small"
-          disabled=${!ended || !main}
-          onClick=${() => setQuery({ job: null })}
+          disabled=${!job || !main || (!ended && !walled)}
+          onClick=${() => setQuery({ job: ended ? null : NO_JOB })}
         >
           ${walled ? "Show the wall" : "Show the original"}
         </button>
@@ -792,7 +813,7 @@ function Caption({ job, result, before, main, compare, setCompare, canCompare, l
 /** @param {Job} job */
 export function progress(job) {
   const facts = [];
-  if (job.state === "queued") facts.push("waiting in the queue");
+  if (job.state === "queued") facts.push(waitsFor(job));
   else if (job.state === "failed") facts.push(`failed: ${job.error}`);
   else if (job.state === "done") facts.push(job.steps > 1 ? `done in ${job.steps} steps` : "done");
   else facts.push(job.note || `step ${job.step} of ${job.steps || "…"}`);

@@ -2,6 +2,7 @@
 
 import { get } from "../api.js";
 import { html, useEffect, useRef, useState } from "../html.js";
+import { addStyles } from "../lazy.js";
 import { route, setQuery } from "../store.js";
 import { Chart, Exercise, Figure, FIGURES, Finding, useOutcome } from "./learn.js";
 
@@ -13,15 +14,10 @@ import { Chart, Exercise, Figure, FIGURES, Finding, useOutcome } from "./learn.j
 
 const [WIDTH, HEIGHT] = [960, 540]; // pixels that fill the screen: their zoom is 2 at 1920 × 1080
 const LONG = 300; // characters of a finding on one slide, in whole sentences
-const STYLES = "/web/studio/present.css";
 const FORWARD = ["ArrowRight", "ArrowDown", "PageDown", " "];
 const BACK = ["ArrowLeft", "ArrowUp", "PageUp"];
 
-await new Promise((resolve) => {
-  const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href: STYLES });
-  link.onload = link.onerror = resolve;
-  document.head.append(link);
-});
+await addStyles("/web/studio/present.css");
 
 /** @param {{ place: number, lesson: Lesson, chosen: Settings, values: Settings, onChange: Changed }} props */
 export default function Presentation({ lesson, ...props }) {

@@ -7,7 +7,9 @@ import { file, read, readSteps, upload, url } from "../api.js";
 import { useRoomDrop } from "../drop.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { Picker, uploadPicture } from "../pictures.js";
-import { attempt, go, setQuery, networks, route, announcement } from "../store.js";
+import { attempt, go, setQuery, route, announcement } from "../store.js";
+import { Explained } from "../terms.js";
+import { readers, TrainFirst } from "../train_first.js";
 
 /** @import { Child, Ref, State } from "preact" */
 /** @import { Reading } from "../api.js" */
@@ -27,13 +29,15 @@ import { attempt, go, setQuery, networks, route, announcement } from "../store.j
 // Sides in pixels: a drawing read while the pen moves takes a tenth of the time of the pad's full 224.
 const QUICK_SIDE = 80;
 const PAD_SIDE = 224;
+const SLOW = 300; // ms without an answer after which the page says that it is coming
 const PEN_REST = 120; // ms without a new drawing after which the answer is explained
 const CAMERA_INTERVAL = 700; // ms between two camera frames
 const DIGITS = [...Array(10).keys()];
 
 export default function Read() {
   const { query } = route.value;
-  const network = query.get("network") ?? "conv";
+  const all = readers();
+  const network = query.get("network") ?? (all.find(({ name }) => name === "conv") ?? all[0])?.name ?? "conv";
   const camera = query.get("from") === "camera";
   const page = camera ? null : query.get("in.picture");
   const lookInside = query.get("inside") === "1";
@@ -41,6 +45,8 @@ export default function Read() {
   const [problem, setProblem] = useState("");
   const [which, setWhich] = useState(0);
   const [picking, setPicking] = useState(false);
+  const [slow, setSlow] = useState(false);
+  const [inside, setInside] = useState(false); // whether the look page shows the digit
   // The URL of the picture of all steps.
   const [steps, setSteps] = useState(/** @type {string | null} */ (null));
   /** @type {Ref<HTMLElement>} */
@@ -78,6 +84,7 @@ export default function Read() {
     clearTimeout(queue.explainTimer);
     if (queue.busy) return;
     queue.busy = true;
+    const timer = setTimeout(() => setSlow(true), SLOW);
     while (queue.next) {
       const { blob: newest, started } = queue.next;
       queue.next = null;
@@ -86,6 +93,8 @@ export default function Read() {
         const found = await read(newest, queue.network, queue.surface, penMoves);
         const elapsed = performance.now() - started;
         if (queue.last === null) continue; // the pad was cleared meanwhile
+        clearTimeout(timer);
+        setSlow(false);
         queue.onAnswer({ ...found, elapsed });
         // Contributions and touching digits take longer, so they are requested when the pen rests.
         if (penMoves && found.digits.length)
@@ -101,10 +110,12 @@ export default function Read() {
         setProblem(messageOf(error));
       }
     }
+    clearTimeout(timer);
+    setSlow(false);
     queue.busy = false;
   }
   useEffect(() => {
-    if (page || camera) return undefined;
+    if (!all.length || page || camera) return undefined;
     setAnswer(null);
     const pad = makePad((pixels) => {
       if (!pixels) {
@@ -120,18 +131,18 @@ export default function Read() {
     return () => {
       host.current?.replaceChildren();
     };
-  }, [page, camera]);
+  }, [page, camera, !all.length]);
   useRoomDrop(([id]) => {
     setPicking(false);
     setQuery({ "in.picture": id, from: null });
   });
   useEffect(() => {
-    if (!page) return;
+    if (!page || !all.length) return;
     setAnswer(null);
     fetch(file(page))
       .then((response) => response.blob())
       .then(ask);
-  }, [page, network]);
+  }, [page, network, !all.length]);
   useEffect(() => {
     if (!answer) return undefined;
     const reading = setTimeout(() => {
@@ -158,12 +169,17 @@ export default function Read() {
 
   const digit = answer?.digits[Math.min(which, answer.digits.length - 1)];
   // The look page next to the pad shows the network's input.
+  const loaded = useRef(false);
   const sendDigit = () => {
-    if (lookInside && digit)
-      lookFrame.current?.contentWindow?.postMessage({ pixels: digit.input.map((level) => level / 255) }, "*");
+    const shown = lookInside && loaded.current && digit;
+    if (shown)
+      lookFrame.current?.contentWindow?.postMessage({ pixels: shown.input.map((level) => level / 255) }, "*");
+    setInside(!!shown); // until then it would show a digit of its own
   };
+  useEffect(() => {
+    loaded.current = false;
+  }, [lookInside, network]);
   useEffect(sendDigit, [lookInside, digit]);
-  const readers = networks.value.filter((each) => each.here && each.input?.[0] === 1);
   const source = page ? "page" : camera ? "camera" : "pad";
   return html`
     <div class="room read" data-inside=${lookInside}>
@@ -172,10 +188,12 @@ export default function Read() {
         aria-label=${{ page: "The page", camera: "The camera", pad: "The pad" }[source]}
       >
         ${
-          page
-            ? html`<${Page} picture=${file(page)} answer=${answer} which=${which} setWhich=${setWhich} />`
-            : camera
-              ? html`
+          !all.length
+            ? html`<${TrainFirst} words="A network that reads digits must be trained first." />`
+            : page
+              ? html`<${Page} picture=${file(page)} answer=${answer} which=${which} setWhich=${setWhich} />`
+              : camera
+                ? html`
                 <${Live}
                   glance=${ask}
                   answer=${answer}
@@ -187,7 +205,7 @@ export default function Read() {
                   }}
                 />
               `
-              : html`<div ref=${host} style=${{ display: "contents" }}></div>`
+                : html`<div ref=${host} style=${{ display: "contents" }}></div>`
         }
       </section>
       <section class="reading" aria-label="Answer">
@@ -201,7 +219,7 @@ export default function Read() {
                   : "–"
                 : html`
                   <span class="quiet" aria-hidden="true">
-                    ?
+                    ${slow ? "…" : "?"}
                   </span>
                 `
             }
@@ -263,18 +281,26 @@ export default function Read() {
         <p class="hint" role="status">
           ${
             problem
-              ? html`${problem} <a href="#/train">Train a network</a> first.`
-              : answer
-                ? [
-                    `${answer.elapsed.toFixed(0)} ms ` +
-                      `from ${source === "pad" ? "the pen" : "the page"} to the answer`,
-                    digit?.note,
-                    answer.notes?.join("; "),
-                  ]
-                    .filter(Boolean)
-                    .join(" · ")
-                : "A drawing is normalised like MNIST’s digits: " +
-                  "scaled to 20 pixels, with its centre of mass in the middle of 28 × 28."
+              ? problem
+              : slow
+                ? "Opening the network …"
+                : answer
+                  ? [
+                      `${answer.elapsed.toFixed(0)} ms ` +
+                        `from ${source === "pad" ? "the pen" : "the page"} to the answer`,
+                      digit?.note,
+                      answer.notes?.join("; "),
+                    ]
+                      .filter(Boolean)
+                      .join(" · ")
+                  : html`
+                  <${Explained}
+                    text=${
+                      "A drawing is normalised like MNIST’s digits: " +
+                      "scaled to 20 pixels, with its centre of mass in the middle of 28 × 28."
+                    }
+                  />
+                `
           }
         </p>
         <div class="acts">
@@ -293,7 +319,12 @@ export default function Read() {
               </button>
             `
           }
-          <button type="button" class="button small" onClick=${() => setPicking(true)}>
+          <button
+            type="button"
+            class="button small"
+            disabled=${!all.length}
+            onClick=${() => setPicking(true)}
+          >
             Read a page …
           </button>
           ${
@@ -302,6 +333,7 @@ export default function Read() {
               <button
                 type="button"
                 class="button small"
+                disabled=${!all.length}
                 onClick=${() => {
                   setAnswer(null);
                   setQuery({ from: "camera", "in.picture": null });
@@ -318,6 +350,7 @@ export default function Read() {
             type="button"
             class="button small"
             aria-pressed=${lookInside}
+            disabled=${!all.length}
             onClick=${() => setQuery({ inside: lookInside ? null : "1" })}
           >
             Look inside while drawing
@@ -326,7 +359,7 @@ export default function Read() {
             Open in Look
           </button>
           ${
-            readers.length > 1 &&
+            all.length > 1 &&
             html`
               <label class="check">
                 Network${" "}
@@ -335,7 +368,7 @@ export default function Read() {
                   onChange=${(event) =>
                     setQuery({ network: event.target.value === "conv" ? null : event.target.value })}
                 >
-                  ${readers.map((each) => html`<option key=${each.name}>${each.name}</option>`)}
+                  ${all.map((each) => html`<option key=${each.name}>${each.name}</option>`)}
                 </select>
               </label>
             `
@@ -370,14 +403,26 @@ export default function Read() {
       ${
         lookInside &&
         html`
+          ${
+            !inside &&
+            html`
+              <p class="empty inner" role="status">
+                ${digit ? "Opening the network …" : "Draw a digit to see it in the network."}
+              </p>
+            `
+          }
           <iframe
             class="inner"
+            data-shown=${inside}
             ref=${lookFrame}
             key=${network}
             src=${url(`/api/look?network=${encodeURIComponent(network)}`)}
             sandbox="allow-scripts"
             title="The drawing in the network"
-            onLoad=${sendDigit}
+            onLoad=${() => {
+              loaded.current = true;
+              sendDigit();
+            }}
           ></iframe>
         `
       }
@@ -399,7 +444,7 @@ function Steps({ address, close }) {
       onClick=${(event) => event.target === dialog.current && dialog.current.close()}
     >
       <header>
-        <h2>Preprocessing</h2>
+        <h2><${Explained} text="Preprocessing" /></h2>
         <button type="button" class="button quiet" onClick=${() => dialog.current.close()}>
           Close
         </button>
@@ -430,12 +475,14 @@ function InputImage({ pixels }) {
   const canvas = useRef();
   useEffect(() => {
     const context = contextOf(canvas.current);
+    context.clearRect(0, 0, 28, 28);
+    if (!pixels) return;
     const image = context.createImageData(28, 28);
     for (let place = 0; place < 784; place += 1)
-      image.data.set([...Array(3).fill(pixels?.[place] ?? 0), 255], 4 * place);
+      image.data.set([...Array(3).fill(pixels[place]), 255], 4 * place);
     context.putImageData(image, 0, 0);
   }, [pixels]);
-  return html`<canvas ref=${canvas} width="28" height="28"></canvas>`;
+  return html`<canvas ref=${canvas} width="28" height="28" data-empty=${!pixels}></canvas>`;
 }
 
 /** The contributions to the answer, amber for and blue against, over a dim copy of the digit.
@@ -445,11 +492,13 @@ function Why({ why, input }) {
   const canvas = useRef();
   useEffect(() => {
     const context = contextOf(canvas.current);
+    context.clearRect(0, 0, 28, 28);
+    if (!why) return;
     const image = context.createImageData(28, 28);
     const style = getComputedStyle(document.documentElement);
     const [amber, blue] = [colour("#f5b041"), colour(style.getPropertyValue("--against").trim())];
     for (let place = 0; place < 784; place += 1) {
-      const share = Math.sign(why?.terms[place] ?? 0) * Math.sqrt(Math.abs(why?.terms[place] ?? 0) / 100);
+      const share = Math.sign(why.terms[place]) * Math.sqrt(Math.abs(why.terms[place]) / 100);
       const ground = 0.16 * (input?.[place] ?? 0);
       const end = share > 0 ? amber : blue;
       image.data.set(
@@ -464,6 +513,7 @@ function Why({ why, input }) {
       ref=${canvas}
       width="28"
       height="28"
+      data-empty=${!why}
       role="img"
       aria-label=${
         why ? "Pixels that count for the answer, in amber, and against it, in blue" : "Nothing yet"

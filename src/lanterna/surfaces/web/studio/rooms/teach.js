@@ -1,13 +1,13 @@
 // Teach: classes of your own pictures, from files or the camera, and a network that distinguishes them.
 
 import { contextOf } from "lanterna/canvas.js";
-import { classify, file, get, post, thumbnail } from "../api.js";
+import { classify, file, post, thumbnail } from "../api.js";
 import { classes, setClasses as set } from "../classes.js";
 import { uploadAll, useRoomDrop, useZone } from "../drop.js";
 import { TextInput } from "../form.js";
 import { html, time, useEffect, useRef, useState } from "../html.js";
 import { FirstTime } from "../shelf.js";
-import { attempt, setQuery, networks, notify, updateJob, techniqueOf, route } from "../store.js";
+import { attempt, setQuery, networks, notify, updateJob, techniqueOf, route, waitsFor } from "../store.js";
 import { Go, useJob } from "./make.js";
 /** @import { Ref, State } from "preact" */
 /** @import { Answer, Job } from "../api.js" */
@@ -71,6 +71,19 @@ function addBeside(ids) {
     "Undo",
     () => change(place, { ids: classes.value[place].ids.filter((each) => !ids.includes(each)) }),
   );
+}
+
+const isEmpty = () => classes.value.every(({ name, ids }) => !name && !ids.length);
+
+/** Collect the classes that a network was taught, with their names and pictures.
+    @param {Job} job */
+function restore({ settings, inputs }) {
+  /** @type {Map<string, string[]>} */
+  const found = new Map();
+  settings.labels.forEach((/** @type {string} */ name, /** @type {number} */ place) =>
+    found.set(name, [...(found.get(name) ?? []), inputs[place].picture]),
+  );
+  set([...found].map(([name, ids]) => ({ name, ids })));
 }
 
 export default function Teach() {
@@ -172,6 +185,15 @@ export default function Teach() {
           <p class="facts" role="status">
             ${facts(job).map((each) => html`<span key=${each}>${each}</span>`)}
           </p>
+          ${
+            job &&
+            isEmpty() &&
+            html`
+              <button type="button" class="button small" onClick=${() => restore(job)}>
+                Collect its pictures again
+              </button>
+            `
+          }
         </div>
         <${Go} job=${running ? job : null}>
           <button type="button" class="button primary" disabled=${!!missing} onClick=${start}>
@@ -186,19 +208,19 @@ export default function Teach() {
 
 /** @param {Job | null} job */
 function facts(job) {
-  if (!job) return ["No run is selected."];
+  if (!job) return ["Nothing has been taught yet."];
   const first =
     {
-      queued: "waiting in the queue",
+      queued: waitsFor(job),
       failed: `failed: ${job.error}`,
-      done: `${job.title} is taught`,
+      done: `the network ${job.title} is ready: try it`,
       stopped: "stopped",
     }[job.state] ?? `${job.step} of ${job.steps || "…"} pictures`;
   const right = job.numbers?.accuracy;
   return [
     first,
     ...(job.state === "running" && job.seconds_left != null ? [`${time(job.seconds_left)} left`] : []),
-    ...(right != null ? [`${(100 * right).toFixed(0)} % of the held-out pictures classified correctly`] : []),
+    ...(right != null ? [`${(100 * right).toFixed(0)} % right on pictures that it was not taught with`] : []),
   ];
 }
 
@@ -394,12 +416,6 @@ function Try({ job, camera }) {
       unmounted = true;
     };
   }, [camera.on, network?.name]);
-  useEffect(() => {
-    if (job && !network)
-      attempt(async () => {
-        networks.value = await get("/api/networks");
-      });
-  }, [job?.id]);
   const labels = [...new Set(/** @type {string[]} */ (job?.settings.labels ?? []))];
   const shown = answers ?? labels.map((label, number) => ({ class: number, name: label, chance: 0 }));
   const best = answers?.reduce((one, other) => (one.chance >= other.chance ? one : other));
@@ -477,6 +493,15 @@ function Try({ job, camera }) {
             `,
           )}
         </ol>
+        ${
+          answers &&
+          html`
+            <p class="hint">
+              It knows only these ${labels.length} classes, and always chooses one of them, whatever the
+              picture shows.
+            </p>
+          `
+        }
       </div>
       <div class="tools">
         ${

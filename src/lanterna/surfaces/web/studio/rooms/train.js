@@ -8,8 +8,21 @@ import { Form, TextInput } from "../form.js";
 import { figure, html, time, useEffect, useMemo, useRef, useState, words } from "../html.js";
 import { settings, parseValue, formatValue } from "../schema.js";
 import { useLive } from "../frame.js";
-import { Facts, Go, useJob } from "./make.js";
-import { attempt, jobOf, jobs, setQuery, networks, notify, updateJob, techniqueOf, route } from "../store.js";
+import { Explained } from "../terms.js";
+import { Facts, Go, Presets, useCheck, useJob } from "./make.js";
+import {
+  attempt,
+  jobOf,
+  jobs,
+  load,
+  setQuery,
+  networks,
+  notify,
+  updateJob,
+  techniqueOf,
+  route,
+  waitsFor,
+} from "../store.js";
 
 /** @import { Plot } from "lanterna/chart.js" */
 /** @import { Ref, State } from "preact" */
@@ -55,6 +68,10 @@ function Training({ technique }) {
     .filter((each) => runs.some((run) => run.id === each && run.id !== job?.id));
   const compared = [...new Set([job?.id ?? runs[0]?.id, ...otherRuns].filter(Boolean))].slice(0, MAX_RUNS);
   const sendLive = useLiveSettings(job);
+  const order = { kind: "train", preset, settings: chosen, inputs: [], title: query.get("name") ?? "" };
+  const { problem, seconds } = useCheck(order);
+  const times = useTimes(technique);
+  const ended = job && ["done", "stopped"].includes(job.state);
 
   /** @param {string} name
       @param {any} next */
@@ -65,20 +82,21 @@ function Training({ technique }) {
       sendLive(name, next === undefined ? (base[name] ?? setting?.defaultValue) : next);
   }
   async function start() {
+    const created = await attempt(() => post("/api/jobs", order));
+    if (!created) return;
+    updateJob(created);
+    setQuery({ job: created.id });
+  }
+  /** Continue a training that was stopped.
+      @param {Job} stopped */
+  async function resume({ id, history }) {
     const created = await attempt(() =>
-      post("/api/jobs", {
-        kind: "train",
-        preset,
-        settings: chosen,
-        inputs: [],
-        title: query.get("name") ?? "",
-      }),
+      post("/api/jobs", { kind: "train", parent: id, at: history.at(-1)?.step, settings: {} }),
     );
     if (!created) return;
     updateJob(created);
     setQuery({ job: created.id });
   }
-  const names = Object.keys(technique.presets);
   return html`
     <div class="room make train">
       <section class="workspace" aria-label="The network and its curves">
@@ -86,12 +104,21 @@ function Training({ technique }) {
         <${Curves} job=${job} compared=${compared} />
         <${Runs} runs=${runs} job=${job} compared=${compared} technique=${technique} />
         <div class="caption">
-          <${Facts} facts=${facts(job)} />
+          <${Facts} facts=${facts(job, runs[0])} />
           ${
-            job?.state === "done" &&
+            ended &&
             networks.value.some((each) => each.name === job.title && each.here) &&
             html`
               <div class="tools">
+                ${
+                  job.state === "stopped" &&
+                  job.history.length > 0 &&
+                  html`
+                    <button type="button" class="button small" onClick=${() => resume(job)}>
+                      Resume
+                    </button>
+                  `
+                }
                 <a
                   class="button small"
                   href=${`#/read${job.title !== "conv" ? `?network=${job.title}` : ""}`}
@@ -113,31 +140,7 @@ function Training({ technique }) {
         <div class="scroll">
           <h1>Train</h1>
           <p class="lead">${technique.words}</p>
-          ${
-            names.length > 0 &&
-            html`
-              <fieldset class="presets">
-                <legend>Presets</legend>
-                ${[null, ...names].map(
-                  (name) => html`
-                    <label key=${name} class="chip">
-                      <input
-                        type="radio"
-                        name="preset"
-                        checked=${preset === name}
-                        onChange=${() =>
-                          setQuery({
-                            preset: name,
-                            ...Object.fromEntries(all.map((each) => [each.name, null])),
-                          })}
-                      />
-                      <span>${name ?? "Default"}</span>
-                    </label>
-                  `,
-                )}
-              </fieldset>
-            `
-          }
+          <${Presets} technique=${technique} preset=${preset} times=${times} />
           <div class="field named">
             <div class="head">
               <label for="set-name">Name</label>
@@ -167,9 +170,10 @@ function Training({ technique }) {
           />
           <${TrainedNetworks} />
         </div>
-        <${Go} job=${running ? job : null}>
-          <button type="button" class="button primary" onClick=${start}>
+        <${Go} job=${running ? job : null} problem=${problem}>
+          <button type="button" class="button primary" disabled=${!!problem} onClick=${start}>
             ${running ? "Start another" : "Start"}
+            ${seconds && html`<small>about ${time(seconds)}</small>`}
           </button>
         <//>
       </aside>
@@ -180,18 +184,41 @@ function Training({ technique }) {
 /** @param {string} name */
 const plain = (name) => name.replace(/_/g, " ");
 
-/** @param {Job | null} job */
-function facts(job) {
-  if (!job) return ["No run is selected."];
+/** The seconds that each preset takes here, as far as the server knows.
+    @param {Technique} technique
+    @returns {Record<string, number | null>} */
+function useTimes(technique) {
+  const [times, setTimes] = useState(/** @type {Record<string, number | null>} */ ({}));
+  useEffect(() => {
+    let left = false;
+    (async () => {
+      for (const preset of Object.keys(technique.presets)) {
+        const found = await post("/api/jobs/check", { kind: technique.kind, preset }).catch(() => null);
+        if (left) return;
+        setTimes((before) => ({ ...before, [preset]: found?.seconds ?? null }));
+      }
+    })();
+    return () => {
+      left = true;
+    };
+  }, []);
+  return times;
+}
+
+/** @param {Job | null} job
+    @param {Job | undefined} shown - the run whose curves are shown if there is no job */
+function facts(job, shown) {
+  if (!job) return [shown ? `${shown.title}, the last run` : "Nothing has been trained yet."];
   const first =
     {
-      queued: "waiting in the queue",
+      queued: waitsFor(job),
       failed: `failed: ${job.error}`,
       done: `done in ${job.steps} steps`,
+      stopped: `stopped at step ${job.step} of ${job.steps}: it can be used as it is, or resumed`,
     }[job.state] ?? `step ${job.step} of ${job.steps || "…"}`;
   return [
     first,
-    ...(["paused", "stopped"].includes(job.state) ? [job.state] : []),
+    ...(job.state === "paused" ? [job.state] : []),
     ...(job.state === "running" && job.seconds_left != null ? [`${time(job.seconds_left)} left`] : []),
     ...Object.entries(job.numbers ?? {})
       .filter(([name]) => name !== "seconds_left")
@@ -277,7 +304,7 @@ function Layers({ value, change }) {
 /** The runs so far: select some to compare their curves and the settings that differ.
     @param {{ runs: Job[], job: Job | null, compared: string[], technique: Technique }} props */
 function Runs({ runs, job, compared, technique }) {
-  if (runs.length < 2) return html`<div class="runs"></div>`;
+  if (runs.length < 2 && (job || !runs.length)) return html`<div class="runs"></div>`;
   const flip = (id) =>
     setQuery({
       runs: (compared.includes(id) ? compared.filter((each) => each !== id) : [...compared, id])
@@ -343,28 +370,22 @@ function Runs({ runs, job, compared, technique }) {
 // The trained networks: rename, delete (with undo), or use them in other rooms.
 function TrainedNetworks() {
   const mine = networks.value.filter((each) => each.here && each.input?.[0] === 1);
-  const reload = async () => {
-    networks.value = await get("/api/networks");
-  };
-  useEffect(() => {
-    attempt(reload);
-  }, [jobs.value.filter((each) => each.kind === "train" && each.state === "done").length]);
   if (!mine.length) return null;
   const rename = (name, requested) =>
     requested &&
     requested !== name &&
     attempt(async () => {
       await patch(`/api/networks/${name}`, { name: requested });
-      await reload();
+      await load.networks();
     });
   const deleteNetwork = (name) =>
     attempt(async () => {
       await remove(`/api/networks/${name}`);
-      await reload();
+      await load.networks();
       notify(`${name} was deleted.`, "Undo", () =>
         attempt(async () => {
           await post(`/api/networks/${name}/restore`);
-          await reload();
+          await load.networks();
         }),
       );
     });
@@ -458,7 +479,12 @@ function Curves({ job, compared }) {
             `
             : html`
               <p class="hint">
-                The kernels appear here as they are learned, with the digits that are still misread.
+                <${Explained}
+                  text=${
+                    "The kernels appear here as they are learned, " +
+                    "with the digits that are still misread."
+                  }
+                />
               </p>
             `
         }
@@ -505,7 +531,7 @@ function Curve({ title, which, job, runs, points }) {
   return html`
     <figure class="curve">
       <h2>
-        ${title}${" "}
+        <span><${Explained} text=${title} /></span>
         <output>
           ${last ? (title === "Accuracy" ? `${(100 * last[1]).toFixed(2)} %` : figure(last[1])) : ""}
         </output>
