@@ -26,7 +26,7 @@ studio: $(VENV)/installed
 	@$(BIN)/lanterna studio
 
 docs: $(VENV)/installed-dev
-	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going -d build/doctrees docs build/docs
 	@echo "$(CURDIR)/build/docs/index.html"
 
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto

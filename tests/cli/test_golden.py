@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hostile import encoded, photograph
-from lanterna.surfaces.cli import VERBS, main
+from lanterna.surfaces.cli import main, verbs
 from lanterna.surfaces.cli.dispatch import make_app
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -88,7 +88,7 @@ ERRORS = """
 def asked() -> list[list[str]]:
     """Every help there is: of the program, of each verb, and of the verbs within a verb."""
     found = [["--help"]]
-    for verb in VERBS:
+    for verb in verbs():
         inside = [name for name in make_app()[verb] if not name.startswith("-")]
         found += [[verb, "--help"], *([verb, name, "--help"] for name in inside)]
     return found

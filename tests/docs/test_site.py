@@ -25,6 +25,7 @@ from lanterna.lessons import LESSONS
 from lanterna.lessons.drawing import draw
 from lanterna.surfaces.cli import main, verbs
 from lanterna.surfaces.cli.dispatch import make_app
+from lanterna.surfaces.notebook.views import play
 from lanterna.surfaces.studio.openapi import description
 from lanterna.surfaces.studio.routes import ROUTES
 from lanterna.techniques.registry import all_techniques
@@ -295,6 +296,15 @@ def test_the_example_lesson_finds_the_limit_of_its_claim():
     example["experiment"].__globals__["softmax"] = lambda logits, **_: softmax(logits, stable=False)
     assert lesson.experiment(kind()).finding.verdict == "does not hold"
     assert min(draw(lesson, outcome).shape[1:]) > 600
+
+
+def test_a_mistyped_address_and_a_widget_without_a_kernel_have_a_page(site):
+    assert words(article(site, "404")).startswith("There is no such page")
+    for name in ("gates", "neuron"):
+        page = (site / f"live/{name}.html").read_text(encoding="utf-8")
+        assert LESSONS[name].title in page
+    data, _ = play("gates")._repr_mimebundle_()
+    assert "../live/gates.html" in data["text/html"]
 
 
 def test_the_licences_are_those_of_the_shelf(site):

@@ -20,6 +20,7 @@ from PIL import Image
 
 from lanterna.lessons import LESSONS
 from lanterna.lessons.exercises import sheet
+from lanterna.lessons.quickstart import PROGRAM
 from places import ROOT
 
 FOLDER = ROOT / "docs" / "notebooks"
@@ -179,6 +180,8 @@ def test_what_the_lines_of_the_first_three_say(run):
     assert numbers(circuit.splitlines()[-1]) == pytest.approx([ours[name] for name in "abc"], abs=2e-3)
     assert "answers [0.0, 1.0, 1.0, 0.0]" in message(cell_with(run("2-neurons-and-layers"), "Adam"))
     heard = message(cell_with(run("3-learning"), "for name, activation in"))
+    squared, absolute = numbers(message(cell_with(run("3-learning"), "l1_loss")))
+    assert absolute < squared / 10
     sigmoid, relu = (
         float(re.search(rf"{name} +(\S+) of the correction", heard)[1]) for name in ("sigmoid", "relu")
     )
@@ -186,6 +189,9 @@ def test_what_the_lines_of_the_first_three_say(run):
 
 
 def test_what_the_lines_of_the_others_say(run):
+    program = cell_with(run("4-digits"), PROGRAM)  # the lesson's, and the probabilities add up
+    rows = [line.split(":")[1].split()[:10] for line in message(program).splitlines()]
+    assert [sum(map(float, row)) for row in rows] == pytest.approx([100] * 5, abs=4)
     cleaned = message(cell_with(run("4-digits"), "normalise(["))
     assert "normalised read as 2" in cleaned
     assert "original   read as 2" not in cleaned

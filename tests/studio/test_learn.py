@@ -626,6 +626,9 @@ def test_one_loop_changes_the_picture_or_the_network(page: Page):
         expect(status).to_have_text(re.compile("^0 steps: read as 4"))
     # One step of training moves the right score up.
     open_lesson(page, "quickstart")
+    expect(page.locator(".program code")).to_have_text(LESSONS["quickstart"].program)
+    shown = page.get_by_role("region", name="Measurements").locator("code", has_text="optimiser.zero_grad()")
+    assert "\n" in shown.inner_text()  # its lines stay lines
     score = hand.get_by_role("slider", name="Score of 3")
     before = float(score.get_attribute("aria-valuenow") or "")
     hand.get_by_role("button", name="One step").click()

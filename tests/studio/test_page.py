@@ -299,3 +299,11 @@ def test_nothing_is_wider_than_the_window(page: Page):
         for room in page.get_by_role("navigation", name="Rooms").get_by_role("link").all():
             expect(room).to_be_in_viewport(ratio=1)
     page.set_viewport_size({"width": 390, "height": 844})  # so that the last screenshot is not huge
+
+
+def test_a_mistyped_address_says_so(page: Page, studio: Server):
+    go(page, "#/nowhere")
+    expect(page.get_by_text("There is no such page.")).to_be_visible()
+    status, body, _ = studio.request("GET", "/nowhere.html", token=None, headers={"accept": "text/html"})
+    assert (status, b"There is no such page" in body) == (404, True)
+    assert studio.error("GET", "/api/nowhere") == (404, "not found")

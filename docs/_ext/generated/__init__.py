@@ -6,6 +6,7 @@ Elsewhere, for example on a code host, such a line is an invisible comment.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from generated.glossary import glossary
@@ -15,6 +16,8 @@ from generated.python import python
 from generated.settings import all_settings
 from generated.shelf import shelf
 from generated.studio_api import studio
+from lanterna.lessons import LESSONS
+from lanterna.surfaces.notebook.views import WIDGETS, lesson_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,11 +53,23 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_html_math_renderer("mathml", (as_inline, None), (as_block, None))
     app.connect("source-read", _fill)
     app.connect("env-get-outdated", _outdated)
+    app.connect("build-finished", _write_live_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def _fill(app: Sphinx, _: str, source: list[str]) -> None:
     source[0] = _MARKER.sub(lambda match: GENERATORS[match[1]](app), source[0])
+
+
+def _write_live_pages(app: Sphinx, error: Exception | None) -> None:
+    """Write a page for each lesson's widget, to which the notebooks on the site link."""
+    if error is not None or app.builder.format != "html":
+        return
+    folder = Path(app.outdir, "live")
+    folder.mkdir(exist_ok=True)
+    for name in WIDGETS:
+        page = lesson_page(name, LESSONS[name].settings().model_dump(mode="json"))
+        (folder / f"{name}.html").write_text(page, encoding="utf-8")
 
 
 def _outdated(app: Sphinx, *_: object) -> list[str]:

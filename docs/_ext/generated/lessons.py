@@ -53,6 +53,8 @@ The claim: {plain(lesson.claim)}
 
 {_finding(lesson) if pictures else ""}
 
+{_program(lesson)}
+
     lanterna learn {lesson.name}
     lanterna learn {lesson.name} --set {changed(lesson.settings, next(iter(own)))}
 
@@ -60,6 +62,11 @@ The code: `{lesson.source}`.{needs} The studio's room Learn has the same setting
 
 {settings({**own, "seed": lesson.settings.model_fields["seed"]}, options, f"lesson-{lesson.name}")}
 """
+
+
+def _program(lesson: Lesson) -> str:
+    """Return the lesson's program as a block of code."""
+    return f"All of it, in plain torch:\n\n```python\n{lesson.program}\n```\n" if lesson.program else ""
 
 
 def _explanation(lesson: Lesson) -> str:

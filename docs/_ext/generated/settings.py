@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import lanterna
 from generated.formatting import hyphened, plain, presets, settings
-from lanterna.surfaces.cli import VERBS, verbs
+from lanterna.surfaces.cli import verbs
 from lanterna.surfaces.cli.dispatch import make_app
 from lanterna.techniques.registry import all_techniques
 from lanterna.techniques.rerun import usage
@@ -25,7 +25,7 @@ def all_settings(_: Sphinx | None = None) -> str:
     """Return a section for each verb, with one for each class of settings; without those of lessons."""
     classes = settings_classes()
     lines = ["## Every technique\n", _section(Settings, [])]
-    for verb, text in {**VERBS, **verbs()}.items():
+    for verb, text in verbs().items():
         kinds = [kind for kind in classes if kind is not Settings and _verb(kind, classes[kind]) == verb]
         if kinds and verb != "learn":
             kinds.sort(key=lambda kind: len(kind.__mro__))

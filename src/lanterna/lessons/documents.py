@@ -82,6 +82,7 @@ def lesson_as_json(lesson: Lesson) -> dict[str, object]:
         "quote": lesson.quote and dataclasses.asdict(lesson.quote),
         "explanation": lesson.paragraphs,
         "seen": " ".join(lesson.seen.split()),
+        "program": lesson.program,
         "where": lesson.source,
         "quick": lesson.quick,
         "needs": list(lesson.needs),

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 Verdict = Literal["holds", "holds only when", "does not hold"]
 """Whether a claim holds, as results store it. `Finding.label` is what people read."""
 
+CODE_COLUMNS = ("in the original", "in torch")
+"""The columns of a table of measurements that contain code."""
+
 _LABELS: dict[Verdict, str] = {"holds": "True", "holds only when": "Partly true", "does not hold": "Not true"}
 
 
@@ -105,6 +108,8 @@ class Lesson:
     mathematics; empty lines separate its paragraphs. `seen` says what the interactive figure has shown, if
     there is one.
 
+    `program` is a short program to read, and to edit and run in the notebook, if there is one.
+
     `experiment` takes an instance of `settings`, whose fields are the controls. `needs` lists the items of
     the shelf that it uses. A `quick` experiment takes a second or two with its defaults, so that it can
     follow a control while it moves.
@@ -122,6 +127,7 @@ class Lesson:
     quote: Quote | None = None
     explanation: str = ""
     seen: str = ""
+    program: str = ""
 
     @property
     def paragraphs(self) -> list[str]:

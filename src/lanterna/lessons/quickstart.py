@@ -123,6 +123,12 @@ def program(settings: Quickstart) -> Iterator[Report]:
     accuracy = accuracy_of(model, x_test, test.labels)
     yield Report("evaluate(x_test, y_test)", "Read digits that it has never seen, without dropout.",
                  f"{percent(accuracy, 1)} read correctly", {"accuracy": [accuracy]})  # fmt: skip
+    probabilities = model.eval()(x_test[:5]).softmax(1)
+    yield Report("probability_model(x_test[:5])", "Say how probable each answer is, for five test digits.",
+                 ", ".join(f"a {label} with {percent(row[label].item(), 1)}"
+                           for row, label in zip(probabilities, test.labels.tolist(), strict=False)),
+                 {"probabilities": probabilities.flatten().tolist(),
+                  "labels": test.labels[:5].tolist()})  # fmt: skip
 
 
 def share_of_zeros(values: Tensor, digits: int = 0) -> str:
@@ -197,6 +203,9 @@ def experiment(settings: Quickstart) -> Outcome:
         Chart("Digits read correctly", "epoch", "accuracy",
               [Line("test digits", epochs, tested), Line("during training", epochs, learned, "dashed")],
               whole_across=True),
+        Chart("The first five test digits", "answer", "probability",
+              [Line(f"a {label:.0f}", range(10), numbers["probabilities"][10 * n : 10 * n + 10], "marks")
+               for n, label in enumerate(numbers["labels"])], whole_across=True),
     ]  # fmt: skip
     head = ("in the original", "in torch", "what it does", "measured")
     rows = [
@@ -206,6 +215,26 @@ def experiment(settings: Quickstart) -> Outcome:
     finding = Finding(verdict, words, {"accuracy": accuracy, "untrained loss": untrained,
                       "during training": learned[-1]}, (settings.seed,))  # fmt: skip
     return Outcome(finding, charts, [head, *rows])
+
+
+PROGRAM = """
+import torch
+from lanterna.images.digits import mnist
+
+train, test = mnist("train"), mnist("test")
+x, x_test = train.images[:examples].float() / 255, test.images.float() / 255  # from 0 to 1
+layers = torch.nn.Flatten(), torch.nn.Linear(784, 128), torch.nn.ReLU(), torch.nn.Dropout(0.2)
+model = torch.nn.Sequential(*layers, torch.nn.Linear(128, 10))
+optimiser = torch.optim.Adam(model.parameters(), lr=0.001)
+for epoch in range(epochs):
+    for batch in torch.randperm(len(x)).split(32):
+        loss = torch.nn.functional.cross_entropy(model.train()(x[batch]), train.labels[batch])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+for label, digit in zip(test.labels[:5], model.eval()(x_test[:5]).softmax(1)):
+    print(f"a {label}:", *(f"{100 * share:4.0f}" for share in digit), "%")
+""".strip()
 
 
 LESSON = Lesson(
@@ -232,6 +261,7 @@ LESSON = Lesson(
         hidden units at random, like a team that practises with some players missing, so that nobody
         becomes indispensable. In the final test, with 10,000 new digits, everybody plays.
     """,
+    program=f"examples, epochs = 60_000, 5  # fewer are quicker\n{PROGRAM}",
     seen="""
         Softmax turned ten scores into ten probabilities, and the loss looked at one of them only, that
         of the right answer. One step raised the right score and lowered the others, each by as much as

@@ -11,6 +11,7 @@ import pkgutil
 import re
 from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from importlib.metadata import distributions
 from textwrap import shorten
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ BUILT_IN = {
     "dream": "lanterna.techniques.dream.technique:TECHNIQUES",
     "style": "lanterna.techniques.style.technique:TECHNIQUES",
     "paint": "lanterna.techniques.paint.technique:TECHNIQUES",
+    "imagine": "lanterna.techniques.imagine.technique:TECHNIQUES",
 }
 
 
@@ -67,6 +69,12 @@ def summaries() -> dict[str, str]:
         with suppress(Exception):
             texts[verb] = shorten(escape((entry.dist and entry.dist.metadata["Summary"]) or ""), 100)
     return {verb: texts.get(verb) or f"From {escape(entry.value)}." for verb, entry in entry_points().items()}
+
+
+def summary(verb: str) -> str:
+    """Return the first line of the package that declares a built-in verb; it imports nothing else."""
+    package = BUILT_IN[verb].partition(":")[0].rpartition(".")[0]
+    return (import_module(package).__doc__ or "").partition("\n")[0]
 
 
 @cache

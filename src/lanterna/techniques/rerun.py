@@ -219,7 +219,8 @@ def _command(technique: Technique, inputs: list[str]) -> list[str]:
     if technique.inputs and not technique.records_inputs:
         inputs = ["FOLDER"]  # too many pictures to list in a recipe
     flags = [f"--{flag}" for flag in technique.flags if flag not in technique.settings.model_fields]
-    return ["lanterna", *technique.command, *inputs, *flags]
+    last = [*flags, *inputs] if technique.takes_option else [*inputs, *flags]
+    return ["lanterna", *technique.command, *last]
 
 
 def _output_option(technique: Technique, output: str) -> str:

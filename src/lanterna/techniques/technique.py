@@ -320,7 +320,8 @@ class Technique:
     command: tuple[str, ...] = ()
     """All words of its command; `(verb,)` if empty."""
     flags: tuple[str, ...] = ()
-    """Options that select it among the techniques of one command."""
+    """Options that select it among the techniques of one command. One may be the name of the first input,
+    which it then takes: `--like PICTURE`."""
     film_flag: str = ""
     """The option that selects it, and takes the path of its film."""
     manual: str = ""
@@ -373,6 +374,11 @@ class Technique:
         for name, value in defaults.items():
             if not getattr(self, name):
                 object.__setattr__(self, name, value)
+
+    @property
+    def takes_option(self) -> bool:
+        """Whether the first input is given as an option instead of first on the command line."""
+        return bool(self.inputs) and self.inputs[0].name in self.flags
 
     @property
     def default_output(self) -> str:

@@ -44,10 +44,19 @@ _MIN_COLUMNS = 20
 
 
 def verbs() -> dict[str, str]:
-    """Return every verb with its help: those of the table, and techniques of installed packages."""
+    """Return every verb with its help, in the order of the front page.
+
+    Built-in techniques that the table does not name follow its last one, those of installed packages the end.
+    """
     from lanterna.techniques import registry
 
-    return {**registry.summaries(), **VERBS}
+    table = {}
+    for verb, text in VERBS.items():
+        table[verb] = text
+        if verb == BUILT[-1]:
+            others = [each for each in registry.BUILT_IN if each not in VERBS]
+            table |= {each: registry.summary(each) for each in others}
+    return {**table, **registry.summaries(), **VERBS}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -115,7 +124,7 @@ def _prepare() -> None:
 
 
 def _front_page() -> str:
-    table = {**VERBS, **verbs()}
+    table = verbs()
     width = max(map(len, table)) + 2
     rows = "\n".join(f"  {verb:<{width}}{text}" for verb, text in table.items())
     return f"""\

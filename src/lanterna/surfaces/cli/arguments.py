@@ -43,7 +43,8 @@ def parse_command(words: Sequence[str], technique: Technique, *, film: bool = Fa
     from lanterna.surfaces.cli.dispatch import make_app
 
     picture = ["picture.png"] if technique.inputs else []
-    tokens = [*technique.command, *picture, *(f"--{flag}" for flag in technique.flags), *words]
+    flags = [f"--{flag}" for flag in technique.flags]
+    tokens = [*technique.command, *(flags + picture if technique.takes_option else picture + flags), *words]
     tokens += ["--film", "film.webp"] if film else []
     _, bound, _ = make_app().parse_args(tokens, exit_on_error=False, print_error=False)
     options = dict(bound.arguments)
@@ -112,7 +113,7 @@ def _collect_files(
             files[each.name] = _expand_folders(files.get(each.name, []), technique)
         if each.required and not files.get(each.name):
             hint = f"{_option(each.name)} PATH{_suggest_alternative(each, technique, techniques)}"
-            if each is technique.inputs[0]:
+            if each is technique.inputs[0] and not technique.takes_option:
                 hint = f"lanterna {' '.join(technique.command)} {each.name.upper()}"
             raise UsageError(f"expected {each.help}: {hint}")
         if sum(path == Path("-") for path in files.get(each.name, ())) and len(files[each.name]) > 1:

@@ -134,7 +134,7 @@ def _parameters(techniques: Sequence[Technique]) -> Iterator[inspect.Parameter]:
         shown = Parameter(help=f"A named set of settings: {', '.join(presets)}.")
         yield _keyword("preset", Annotated[str | None, shown], main.default_preset or None)
     yield _keyword("settings", Annotated[_union(techniques) | None, AsOptions])
-    names = set(main.settings.model_fields)
+    names = {*main.settings.model_fields, *inputs}
     for technique in techniques:
         for flag in technique.flags:
             if flag not in names and flag not in technique.settings.model_fields:

@@ -12,6 +12,7 @@ from lanterna.images.drawing import as_png
 from lanterna.lessons import LESSONS
 from lanterna.lessons.drawing import draw
 from lanterna.lessons.exercises import sheet
+from lanterna.lessons.lesson import CODE_COLUMNS
 from lanterna.lessons.measured import measured as measured_in_advance
 from lanterna.surfaces.cli.common import fetch_missing
 
@@ -69,10 +70,20 @@ class LessonResult:
             f"<p>The claim: {escape(self.lesson.claim)}<br>"
             f"<strong>{escape(finding.label)}:</strong> {escape(finding.words)}{note}</p>"
             f'<img alt="{escape(titles)}" style="max-width: 100%" src="data:image/png;base64,{png}">'
-            f"{_table(self.outcome.rows)}</div>"
+            f"{self._program}{_table(self.outcome.rows)}</div>"
         )
         data = {"text/html": html, "image/png": png, "text/plain": repr(self)}
         return data, {"image/png": {"alt": f"{titles}. {finding.words}"}}
+
+    @property
+    def _program(self) -> str:
+        """The program, if there is one, folded away."""
+        if not self.lesson.program:
+            return ""
+        code = escape(self.lesson.program)
+        return (
+            f"<details><summary>All of it, in plain torch</summary><pre><code>{code}</code></pre></details>"
+        )
 
     @property
     def _explanation(self) -> str:
@@ -141,5 +152,13 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     if not rows:
         return ""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in rows[0])
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows[1:])
+    code = [name in CODE_COLUMNS for name in rows[0]]
+    body = "".join(f"<tr>{''.join(map(_cell, row, code))}</tr>" for row in rows[1:])
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(text: str, is_code: bool) -> str:
+    style = ' style="text-align: left; vertical-align: top"'
+    if is_code:
+        return f"<td{style}><pre><code>{escape(text)}</code></pre></td>"
+    return f"<td{style}>{escape(text)}</td>"

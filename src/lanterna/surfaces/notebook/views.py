@@ -60,12 +60,15 @@ class View(anywidget.AnyWidget):
     fallback: Tensor | None = None
     """A picture `(3, H, W)` to show if no view can be."""
 
+    live = ""
+    """The lesson whose page of the site shows the same, if there is one."""
+
     def __repr__(self) -> str:
         return self.title if self.fallback is not None else f"{self.title}: run the cell to use it"
 
     def _repr_mimebundle_(self, **_: object) -> MimeBundle:
         """Return the view, and a picture to show if it cannot be."""
-        return mime_bundle(self.model_id, repr(self), self.fallback)
+        return mime_bundle(self.model_id, repr(self), self.fallback, self.live)
 
 
 class Pad(View):
@@ -101,17 +104,22 @@ class Pad(View):
         self.to_page = {"number": number, "shares": self.shares}
 
 
+def lesson_page(name: str, settings: Mapping[str, Any]) -> str:
+    """Return a lesson's interactive widget as a page of its own, which opens from disk."""
+    module = f"lessons/{WIDGETS[name]}.js"
+    return standalone(
+        LESSONS[name].title, sheets=["chart.css", "lessons/lessons.css", "cell/cell.css"],
+        modules=with_imports("cell/play.js", module),
+        entry="cell/play.js", data={"piece": module, "settings": dict(settings)}, arrays={}, body="",
+    )  # fmt: skip
+
+
 class LessonWidget(View):
     """A lesson's interactive widget. `settings` follow what the user does, and can be set from Python."""
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
-        module = f"lessons/{WIDGETS[name]}.js"
-        page = standalone(
-            LESSONS[name].title, sheets=["chart.css", "lessons/lessons.css", "cell/cell.css"],
-            modules=with_imports("cell/play.js", module),
-            entry="cell/play.js", data={"piece": module, "settings": dict(settings)}, arrays={}, body="",
-        )  # fmt: skip
-        super().__init__(page=page, title=LESSONS[name].title, height=_PLAY_HEIGHT)
+        super().__init__(page=lesson_page(name, settings), title=LESSONS[name].title, height=_PLAY_HEIGHT)
+        self.live = name
         self._settings = dict(settings)
         self.observe(self._update, "from_page")
 

@@ -159,8 +159,10 @@ class Guard:
         navigates = scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate"
         if site not in ("same-origin", "none") and not (navigates and scope["method"] in _SAFE):
             return 403, "a page of another site cannot use the studio"
-        if scope["method"] in _SAFE and (scope["path"] == "/" or scope["path"].startswith("/web/")):
-            return None  # the page and its static files; everything else requires authentication
+        path, shows = scope["path"], "text/html" in headers.get("accept", "")
+        public = path == "/" or path.startswith("/web/") or (shows and "/api/" not in path)
+        if scope["method"] in _SAFE and public:
+            return None  # the page, its static files, and what a browser shows for mistyped addresses
         if authenticated:
             return None
         return 401, (

@@ -179,7 +179,7 @@ Quote = TypedDict("Quote", {"line": str, "author": str, "url": str})
 Brief = TypedDict("Brief", {"make": str, "look_for": str})
 Lesson = TypedDict("Lesson", {
     "name": str, "title": str, "question": str, "claim": str, "quote": Quote | None,
-    "explanation": list[str], "seen": str, "where": str, "quick": bool, "needs": list[str],
+    "explanation": list[str], "seen": str, "program": str, "where": str, "quick": bool, "needs": list[str],
     "exercises": list[Exercise], "brief": Brief | None, "settings": dict[str, Any],
 })  # fmt: skip
 Finding = TypedDict("Finding", {

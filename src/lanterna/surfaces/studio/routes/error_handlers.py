@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse
 
 from lanterna.errors import MissingError, UsageError
 from lanterna.surfaces.studio.names import without_folders
@@ -13,6 +14,15 @@ from lanterna.surfaces.studio.routes.requests import ApiResponse
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
+
+
+_NO_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>There is no such page · Lanterna</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="stylesheet" href="/web/theme.css"></head>
+<body><main class="lost"><h1>There is no such page</h1>
+<p>The address may be mistyped. <a href="/">Open the studio</a></p></main></body></html>
+"""
 
 
 async def lanterna_error(_: Request, error: Exception) -> Response:
@@ -30,6 +40,8 @@ async def http_error(request: Request, error: Exception) -> Response:
     """Return an error that Starlette, a route or the guard has raised."""
     assert isinstance(error, HTTPException)
     words = {404: "not found", 405: "method not allowed"}
+    if error.status_code == 404 and "text/html" in request.headers.get("accept", ""):
+        return HTMLResponse(_NO_PAGE, 404)
     response = ApiResponse({"error": words.get(error.status_code, error.detail)}, error.status_code)
     response.headers.update(error.headers or {})
     if error.status_code == 405:  # Starlette lists only the methods of the first route with this path

@@ -42,6 +42,7 @@ import { progress, SendTo, useJob } from "./make.js";
     @property {{ line: string, author: string, url: string } | null} quote - the lecture's own line
     @property {string[]} explanation - paragraphs
     @property {string} seen - what the interactive figure has shown
+    @property {string} program - a short program, in Python
     @property {string} where
     @property {boolean} quick - its experiment runs without a job
     @property {string[]} needs - items of the shelf
@@ -85,6 +86,7 @@ export const FIGURES = {
 const DRAWN_SETTINGS = ["own"]; // settings that are drawn, not typed
 const VERDICTS = { holds: "True", "holds only when": "Partly true", "does not hold": "Not true" };
 const STUDENT_KEY = "lanterna-student";
+const CODE_COLUMNS = ["in the original", "in torch"]; // of a table
 const DELAY = 120; // milliseconds after a control's last change
 
 export default function Learn() {
@@ -302,6 +304,16 @@ function Page({ place, technique }) {
           />
         `}
       />
+      ${
+        lesson.program &&
+        html`
+          <section class="program" aria-label="The program">
+            <h2>All of it, in plain torch</h2>
+            <pre tabindex="0"><code>${lesson.program}</code></pre>
+            <p class="hint">Edit and run it in the notebook on digits.</p>
+          </section>
+        `
+      }
       ${
         lesson.exercises.length > 0 &&
         html`
@@ -818,7 +830,13 @@ function Rows({ rows }) {
           ${body.map(
             (row, place) => html`
               <tr key=${place}>
-                ${row.map((each, column) => html`<td key=${column}>${each}</td>`)}
+                ${row.map(
+                  (each, column) => html`
+                    <td key=${column}>
+                      ${CODE_COLUMNS.includes(head[column]) ? html`<code>${each}</code>` : each}
+                    </td>
+                  `,
+                )}
               </tr>
             `,
           )}

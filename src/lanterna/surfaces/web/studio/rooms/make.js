@@ -47,7 +47,7 @@ export function Make({ room }) {
   if (!technique)
     return html`
       <div class="room">
-        <p class="empty">This room is not available.</p>
+        <p class="empty">There is no such page. Choose a room above.</p>
       </div>
     `;
   return html`

@@ -1,0 +1,1 @@
+"""Draw digits that nobody wrote, from noise."""

@@ -1,0 +1,236 @@
+"""Declare the techniques of `imagine`: digits from noise, on the way between two, and like your own."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lanterna.devices import choose_device
+from lanterna.images.digits import mnist
+from lanterna.settings import networks_folder
+from lanterna.techniques.derive import film_of, sheet_of
+from lanterna.techniques.imagine.algorithm import (
+    Learning,
+    LearningFrame,
+    as_light,
+    digit_row,
+    follow,
+    guided,
+    learn,
+    new_network,
+    noise_of,
+    one_hot,
+)
+from lanterna.techniques.imagine.ink import own_digit
+from lanterna.techniques.imagine.network import load_network, save_network
+from lanterna.techniques.imagine.settings import Between, Film, Imagine, Like
+from lanterna.techniques.technique import Frame, Input, Result, SheetCell, Technique, Work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from lanterna.techniques.execute import Job
+    from lanterna.techniques.imagine.network import FlowNetwork
+    from lanterna.techniques.imagine.settings import Drawing
+    from lanterna.techniques.technique import Frames
+
+_GUIDANCES, _STEPS = (0.0, 1.0, 1.5, 3.0), (1, 3, 8, 20)  # of a sheet
+
+
+def learning_of(settings: Drawing) -> Learning:
+    """Return how the network for these settings learns."""
+    return Learning(epochs=settings.epochs)
+
+
+def network_file(learning: Learning) -> Path:
+    """Return the file of the network that learned this way."""
+    key = hashlib.sha256(learning.model_dump_json().encode()).hexdigest()[:8]
+    return networks_folder() / f"imagine-{key}.safetensors"
+
+
+def open_flow(learning: Learning, device: torch.device | str = "cpu") -> FlowNetwork:
+    """Open the network that learned this way. Errors: `LanternaError` if its file is damaged."""
+    network = load_network(new_network(learning), network_file(learning), learning.model_dump_json())
+    return network.to(device)
+
+
+class _Flow:
+    """The network of a job: the one on this machine, or one that learns first."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.learning = job, learning_of(job.settings)
+        self.file = network_file(self.learning)
+        self.frames: Generator[LearningFrame, Any, None] | None = None
+        self.learning_steps = 0
+        if not self.file.is_file():
+            job.fetch("mnist")
+            digits = mnist("train")
+            self.frames = learn(digits, self.learning, device=job.device, **job.checkpointing)
+            self.learning_steps = self.learning.steps(len(digits.labels))
+
+    def learned(self) -> Iterator[LearningFrame]:
+        """Yield the frames of learning, if any, and save the network."""
+        if self.frames is None:
+            return
+        with closing(self.frames) as frames:
+            for frame in frames:
+                yield frame
+        self.frames = None
+        save_network(frame.network, self.file, self.learning.model_dump_json())
+
+    def open(self) -> FlowNetwork:
+        """Open the network; if it has to learn first, report the progress."""
+        for frame in self.learned():
+            self.job.progress("learning", frame.step, frame.steps)
+        return open_flow(self.learning, choose_device(self.job.device))
+
+
+def _network_then(job: Job, draw: Callable[[FlowNetwork], Iterator[Frame]]) -> Work:
+    """Return work that shows the network learning, if there is none yet, and then draws."""
+    flow = _Flow(job)
+    learned = flow.learning_steps
+
+    def frames() -> Frames:
+        last = None
+        for last in flow.learned():
+            yield replace(last, steps=learned + job.settings.steps)
+        if last is not None:
+            job.notify(f"learned in {last.step:,} steps, and saved in {flow.file}")
+        for frame in draw(flow.open()):
+            yield replace(frame, step=learned + frame.step, steps=learned + frame.steps)
+
+    def results(frame: Frame, _: Any) -> list[Result]:
+        if isinstance(frame, LearningFrame):  # stopped: what the network draws so far
+            *_, frame = draw(frame.network)
+        assert frame.picture is not None
+        return [Result(frame.picture)]
+
+    return Work(frames(), results)
+
+
+def _drawn(
+    network: FlowNetwork, classes: Tensor, settings: Drawing, start: Tensor, begin: float = 0.0
+) -> Iterator[Frame]:
+    """Draw digits of `classes` `(N, 10)`, from mixtures at time `begin`, yielding a frame after each step."""
+    device = next(network.parameters()).device
+    velocity = guided(network, classes.to(device), settings.guidance)
+    with torch.inference_mode():
+        for step, digits in enumerate(follow(velocity, start.to(device), settings.steps, begin), start=1):
+            yield Frame(step, settings.steps, picture=digit_row(as_light(digits)))
+
+
+def _classes(digits: str) -> Tensor:
+    return one_hot(torch.tensor([int(digit) for digit in digits]))
+
+
+def _imagine(job: Job) -> Work:
+    settings: Imagine = job.settings
+    classes = _classes(settings.digits)
+    noise = noise_of(settings.seed, len(classes))
+    return _network_then(job, lambda network: _drawn(network, classes, settings, noise))
+
+
+def _between(job: Job) -> Work:
+    settings: Between = job.settings
+    first, last = (_classes(str(end)) for end in settings.between)
+    classes = torch.lerp(first, last, torch.linspace(0, 1, settings.pictures)[:, None])
+    noise = noise_of(settings.seed, 1).expand(len(classes), -1, -1, -1)
+    return _network_then(job, lambda network: _drawn(network, classes, settings, noise))
+
+
+def _like(job: Job) -> Work:
+    settings: Like = job.settings
+    own = own_digit(job.pictures("like")[0], job.display_name("like"))
+    classes, begin = _classes(settings.digits), 1 - settings.strength
+    noise = noise_of(settings.seed, len(classes))
+    start = torch.lerp(noise, 2 * own - 1, begin)
+    return _network_then(job, lambda network: _drawn(network, classes, settings, start, begin))
+
+
+def _describe(frame: Frame) -> str:
+    n = frame.numbers
+    return f", learning, epoch {n['epoch']:.1f}, loss {n['loss']:.3f}" if "loss" in n else ""
+
+
+IMAGINE = Technique(
+    name="imagine", title="Imagine", help="Digits that nobody wrote, drawn from noise.",
+    settings=Imagine, run=_imagine, arguments=("digits",), networks=lambda _: (),
+    shown_first=("digits", "seed", "guidance", "steps"), resumes="always", describe=_describe,
+    manual="""Draw digits that nobody wrote, from noise.
+
+    `lanterna imagine 4096`, `--seed 7` for others, `--guidance 3` for clearer ones; `--between 3 8` is the
+    way from one to another, `--like mine.png` draws in the manner of your own digit, `--film noise.webp`
+    shows how noise becomes digits, and `--sheet` compares guidance and steps.
+
+    The first time, a network learns to draw them while you watch; it is saved for the next time. Ctrl-C stops
+    and saves; --resume continues. Without -o it is written to imagine.png.
+    """,
+)  # fmt: skip
+
+BETWEEN = replace(
+    IMAGINE, name="imagine-between", title="Between", help="The way from one digit to another.",
+    settings=Between, run=_between, arguments=(), flags=("between",), outputs=("between",),
+    file="imagine-between", shown_first=("between", "seed", "pictures", "guidance"),
+)  # fmt: skip
+
+LIKE = replace(
+    IMAGINE, name="imagine-like", title="Like yours", help="Digits in the manner of one that you drew.",
+    settings=Like, run=_like, flags=("like",), outputs=("like",), file="imagine-like",
+    inputs=(Input("like", "a picture of your own digit", required=True),),
+    shown_first=("digits", "strength", "seed", "guidance"),
+)  # fmt: skip
+
+
+# The sheet and the film.
+
+
+def _cells(settings: Imagine) -> list[SheetCell]:
+    return [
+        SheetCell(
+            f"{guidance:g}, {steps}", "imagine", settings.changed({"guidance": guidance, "steps": steps})
+        )
+        for guidance, steps in itertools.product(_GUIDANCES, _STEPS)
+    ]
+
+
+def _with_network(job: Job) -> Imagine:
+    """Let the network learn before the sheet, and return the settings."""
+    _Flow(job).open()
+    settings: Imagine = job.settings
+    return settings
+
+
+SHEET = sheet_of(
+    IMAGINE, name="imagine-sheet", title="A sheet", help="Guidance and steps side by side.",
+    flags=("sheet",), outputs=("imagine-sheet",), shown_first=("digits", "seed"), saves_partial=False,
+    cells=_cells, small=lambda _, large: large, choose=_with_network, columns=lambda *_: len(_STEPS),
+    heading=lambda *_: "Guidance, steps",
+)  # fmt: skip
+
+
+def _film(job: Job, done: int) -> Frames:
+    settings: Film = job.settings
+    classes = _classes(settings.digits)
+    network, noise = _Flow(job).open(), noise_of(settings.seed, len(classes))
+    way = settings.changed({"steps": settings.frames - 1})
+    first = Frame(0, 0, picture=digit_row(as_light(noise)))
+    for frame in itertools.chain([first], _drawn(network, classes, way, noise)):
+        if frame.step >= done:
+            yield Frame(frame.step + 1, settings.frames, picture=frame.picture)
+
+
+FILM = film_of(
+    IMAGINE, name="imagine-film", title="A film", help="A film of the way from noise to digits.",
+    settings=Film, film_flag="film", outputs=("film",), shown_first=("digits", "seed", "frames", "fps"),
+    hidden=("steps",), frames=_film, length=lambda job: (job.settings.frames, job.settings.fps),
+)  # fmt: skip
+
+TECHNIQUES = (IMAGINE, BETWEEN, LIKE, SHEET, FILM)
