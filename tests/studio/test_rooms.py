@@ -187,6 +187,11 @@ def test_a_drawing_is_explained_and_shown_in_look(page: Page, network: str):
     draw_stroke(page, pad, ((0.5, 0.15), (0.5, 0.85)))
     expect(page.get_by_test_id("answer")).to_have_text("1")
     expect(inside).to_contain_text("Read as 1")  # it is updated while the pen moves
+    # Two digits are shown above the buttons, not below them.
+    page.get_by_role("button", name="Look inside while drawing").click()
+    draw_stroke(page, pad, ((0.85, 0.15), (0.85, 0.85)))
+    found = page.get_by_role("group", name="Digits found").bounding_box()
+    assert found["y"] + found["height"] <= page.locator(".reading > .acts").bounding_box()["y"] + 8
 
 
 def test_a_pen_draws_broader_with_more_pressure(page: Page, network: str):

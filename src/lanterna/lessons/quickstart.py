@@ -219,6 +219,7 @@ def experiment(settings: Quickstart) -> Outcome:
 
 PROGRAM = """
 import torch
+
 from lanterna.images.digits import mnist
 
 train, test = mnist("train"), mnist("test")
@@ -226,13 +227,13 @@ x, x_test = train.images[:examples].float() / 255, test.images.float() / 255  # 
 layers = torch.nn.Flatten(), torch.nn.Linear(784, 128), torch.nn.ReLU(), torch.nn.Dropout(0.2)
 model = torch.nn.Sequential(*layers, torch.nn.Linear(128, 10))
 optimiser = torch.optim.Adam(model.parameters(), lr=0.001)
-for epoch in range(epochs):
+for _ in range(epochs):
     for batch in torch.randperm(len(x)).split(32):
         loss = torch.nn.functional.cross_entropy(model.train()(x[batch]), train.labels[batch])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-for label, digit in zip(test.labels[:5], model.eval()(x_test[:5]).softmax(1)):
+for label, digit in zip(test.labels[:5], model.eval()(x_test[:5]).softmax(1), strict=True):
     print(f"a {label}:", *(f"{100 * share:4.0f}" for share in digit), "%")
 """.strip()
 

@@ -51,6 +51,7 @@ def doctor(*, json: Json = False) -> int:
             "shelf": _folder(settings.shelf_folder(), advice),
             "networks": _folder(settings.networks_folder(), advice),
             "studio": _folder(settings.studio_folder(), advice),
+            "answers": _folder(settings.answers_folder(), advice),
         },
         "settings file": _settings_file(advice),
         "environment": {key: os.environ[key] for key in sorted(os.environ) if key.startswith("LANTERNA_")},

@@ -40,7 +40,7 @@ export function mount(host) {
   let kernel = [...KERNELS["upright edges"]];
   let drawing = shapes();
   let found = new Float64Array(SIDE * SIDE);
-  let here = [SIDE / 2, 14]; // column and row of the place whose arithmetic is shown
+  let here = [8, 44]; // column and row of the place whose arithmetic is shown
 
   const presets = choice("Kernel", Object.keys(KERNELS), "upright edges", (value) => {
     kernel = value === "random" ? kernel.map(() => Math.round(8 * Math.random() - 4)) : [...KERNELS[value]];

@@ -116,7 +116,7 @@ export function mount(host) {
         "div",
         { class: "two" },
         element("div", {}, element("h3", {}, "Your picture"), mine),
-        element("div", {}, element("h3", {}, "Painted from the waves"), painted),
+        element("div", {}, element("h3", {}, "From the waves"), painted),
       ),
       status,
       element("div", { class: "patterns" }, ...patterns),

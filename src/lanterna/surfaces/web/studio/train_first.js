@@ -2,7 +2,7 @@
 
 import { post } from "./api.js";
 import { html, time, useEffect, useState } from "./html.js";
-import { active, attempt, networks, updateJob, waitsFor } from "./store.js";
+import { active, attempt, load, networks, updateJob, waitsFor } from "./store.js";
 
 /** @import { State } from "preact" */
 
@@ -18,6 +18,7 @@ export function TrainFirst({ words }) {
   const job = active.value.find(({ kind }) => kind === ORDER.kind);
   useEffect(() => {
     let left = false;
+    load.networks().catch(() => {}); // one may have been trained elsewhere
     post("/api/jobs/check", { ...ORDER, title: "" }).then(
       (found) => left || setSeconds(found.seconds),
       () => {},
