@@ -8,10 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from browsing import go, violations, wait_until_settled
-from lanterna.techniques.imagine.algorithm import new_network
-from lanterna.techniques.imagine.network import save_network
-from lanterna.techniques.imagine.settings import Imagine
-from lanterna.techniques.imagine.technique import learning_of, network_file
+from trained import install_untrained_flow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +21,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def learned(studio: Server) -> Iterator[None]:
     """A network of the right shapes for the studio, as quick as one that has learned."""
-    learning = learning_of(Imagine())
-    file = studio.home / "networks" / network_file(learning).name
-    save_network(new_network(learning), file, learning.model_dump_json())
+    file = install_untrained_flow(studio.home)
     yield
     file.unlink()
 
