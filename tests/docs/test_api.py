@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 from lanterna import open_picture, save_picture
 from places import ROOT
 from served import Server
+from trained import install_untrained_flow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +35,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory, trained: Path, real_shelf: 
     home = tmp_path_factory.mktemp("home")
     (home / "shelf").symlink_to(trained / "shelf")
     shutil.copytree(trained / "networks" / "conv", home / "networks" / "conv")
+    install_untrained_flow(home)
     save_picture(open_picture(real_shelf / "photographs/chelsea.png", longest=128), home / "cat.png")
     three = Image.new("L", (100, 100))
     drawn = ImageDraw.Draw(three)

@@ -54,6 +54,7 @@ RIGHT = {
     "parts": (64 * 65 / 2, "stays"),
     "dream": (0.012, 256 / 1.5**3, "fine"),
     "style": ((3 + 2) / 4, "not the same"),
+    "noise": (0.75 * 2 - 0.25, 0, "less"),
 }
 ALL = [(name, number) for name, answers in RIGHT.items() for number in range(1, len(answers) + 1)]
 

@@ -27,6 +27,7 @@ from lanterna.lessons import (
     gates,
     layers,
     neuron,
+    noise,
     normalised,
     scalars,
     squash,
@@ -734,3 +735,30 @@ def test_one_value_may_be_given_where_several_may():
     assert Saturation(depths=3).depths == (3,)
     with pytest.raises(UsageError, match="sides: expected 2 to 28 pixels, got 0"):
         LESSONS["digit"].settings.checked({"sides": 0})
+
+
+def test_small_steps_end_on_the_ring_and_the_exact_prediction_only_copies(monkeypatch):
+    monkeypatch.setattr(noise, "_SEEDS", 1)
+    small = {"steps": 8}
+    result = finding("noise", **small)
+    numbers = result.numbers
+    assert result.verdict == "holds"
+    assert numbers["off the ring, 8 steps"] < numbers["off the ring, 1 step"] / 3
+    assert numbers["from a training point, exact"] < 0.02 < numbers["from a training point, network"]
+    assert 0.4 < numbers["on the right side, guidance 0"] < 0.6
+    assert numbers["on the right side, guidance 2"] > 0.98
+    assert numbers["spread, guidance 4"] < numbers["spread, guidance 1"]
+    forward = noise.follow
+    monkeypatch.setattr(noise, "follow", lambda velocity, *of: forward(lambda *at: -velocity(*at), *of))
+    assert finding("noise", **small).verdict == "does not hold"  # with the wrong sign
+
+
+def test_the_exact_prediction_is_the_mean_of_the_points_that_may_have_led_here():
+    points = torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    predict, nowhere = noise.exact(points), torch.zeros(1, 2)
+    assert torch.allclose(predict(torch.tensor([[3.0, -2.0]]), 0.0, nowhere), points.mean(0)[None])
+    assert torch.allclose(predict(torch.tensor([[0.9, 0.1]]), 0.95, nowhere), points[1:2], atol=1e-3)
+    x, t = torch.tensor([[0.2, -0.3]]), 0.4  # the weights of Bayes' rule, from the noise that it would need
+    likelihoods = [math.exp(-((x - t * point) / (1 - t)).square().sum().item() / 2) for point in points]
+    mean = sum(weight * point for weight, point in zip(likelihoods, points, strict=True)) / sum(likelihoods)
+    assert torch.allclose(predict(x, t, nowhere), mean[None])

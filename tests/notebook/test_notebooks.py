@@ -55,7 +55,7 @@ NOTEBOOKS = {
             "rounds": 1,
         },
     ),
-    "7-painting": (("painting",), {"size": 16, "steps": 20, "seconds": 1}),
+    "7-painting": (("painting", "noise"), {"size": 16, "steps": 20, "seconds": 1, "training": 50}),
 }
 
 

@@ -18,6 +18,7 @@ from lanterna.lessons import (
     gates,
     layers,
     neuron,
+    noise,
     normalised,
     painting,
     parts,
@@ -32,7 +33,7 @@ LESSONS: dict[str, Lesson] = {
     module.LESSON.name: module.LESSON
     for module in (
         gates, derivative, circuits, neuron, layers, descent, curve, squash, digit, normalised,
-        edges, paths, functions, quickstart, painting, parts, dream, style,
+        edges, paths, functions, quickstart, painting, parts, dream, style, noise,
     )
 }  # fmt: skip
 

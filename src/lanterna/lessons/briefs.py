@@ -82,5 +82,11 @@ BRIEFS: dict[str, Brief] = {
         "Which of your marks survive, and at which `--brush`? Does the picture say more about the place "
         "or about your hand?",
     ),
+    "noise": Brief(
+        "Write one digit with a thick pen, photograph it, and draw the other nine in its manner: "
+        "`lanterna imagine --like mine.png`. Print them beside nine that you wrote yourself.",
+        "Which would your friends take for yours? What gives the others away: the slant, the width of the "
+        "line, or how a curve ends?",
+    ),
 }  # fmt: skip
 """The brief of each lesson that has one, by name."""

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from lanterna.errors import UsageError
 from lanterna.images.digits import mnist
 from lanterna.images.normalise import normalise
-from lanterna.lessons import curve, derivative, descent, dream, functions, gates, layers, neuron
+from lanterna.lessons import curve, derivative, descent, dream, functions, gates, layers, neuron, noise
 from lanterna.lessons.briefs import BRIEFS
 from lanterna.lessons.scalars import circuit
 from lanterna.networks.coordinate_plan import CoordinatePlan
@@ -350,6 +350,17 @@ def _forms_of_one_octave() -> str:
     numbers = found.document["finding"]["numbers"]
     one, four = (numbers[f"chelsea, wavelength, {octaves}"] for octaves in ("1 octave", "4 octaves"))
     return "fine" if one < four else "coarse"
+
+
+def _guess_from_noise() -> float:
+    """Return the x that the best possible prediction has at t = 0."""
+    predict = noise.exact(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]))
+    return round(predict(torch.tensor([[0.4, -1.2]]), 0.0, torch.zeros(1, 2))[0, 0].item(), 6)
+
+
+def _spread_with_guidance() -> str:
+    numbers = noise.experiment(noise.Noise(training=200)).finding.numbers
+    return "more" if numbers["spread, guidance 4"] > numbers["spread, guidance 1"] else "less"
 
 
 def _gram_of_a_mirrored_painting() -> str:
@@ -717,6 +728,29 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
             "A shuffled painting keeps its strokes. What does a mirror do to a stroke that leans right?",
             "Think of a map that finds lines leaning to the right. Where do its lines go?",
             _gram_of_a_mirrored_painting, choices=("the same", "not the same"),
+        ),
+    ),
+    "noise": (
+        Exercise(
+            "A pixel of noise is 2, the same pixel of a digit is -1. They are mixed at t = 0.25.",
+            "What is the mixture?",
+            "On the straight way from one to the other, how fast does the pixel change? Does t matter?",
+            "A quarter of the digit, and the rest noise.",
+            lambda: torch.lerp(torch.tensor(2.0), torch.tensor(-1.0), 0.25).item(), 0.001,
+        ),
+        Exercise(
+            "There are two training points, (-1, 0) and (1, 0), equally often, and a perfect network.",
+            "Which x does it predict at t = 0, where it sees nothing but noise?",
+            "Why would a picture that was drawn in a single step look like fog?",
+            "It can only guess. Which guess has the smallest mean squared error?",
+            _guess_from_noise,
+        ),
+        Exercise(
+            "Run this lesson, and compare guidance 4 with guidance 1 in the last chart.",
+            "Do samples of one side spread more along the ring, or less?",
+            "What does guidance move samples away from?",
+            "Look at the line of the spread.",
+            _spread_with_guidance, choices=("more", "less"),
         ),
     ),
 }  # fmt: skip

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from lanterna.networks import Network
+    from lanterna.surfaces.studio.messages import Noise
+    from lanterna.techniques.imagine.network import FlowNetwork
     from lanterna.techniques.read.algorithm import Reading
     from lanterna.techniques.technique import Settings
 
@@ -30,7 +32,10 @@ _MAX_SECONDS = 60.0  # for any call, after which the process is killed
 
 
 class InteractiveProcess:
-    """A process that reads, classifies and runs quick lessons. `warm_up` starts it before the first call."""
+    """A process that reads, classifies, imagines and runs quick lessons.
+
+    `warm_up` starts it before the first call.
+    """
 
     def __init__(self) -> None:
         self._process = IsolatedProcess(_MAX_SECONDS)
@@ -57,6 +62,10 @@ class InteractiveProcess:
     async def classify(self, picture: bytes, network: str, top: int) -> dict[str, Any]:
         """Return the classes of a picture, the most probable first."""
         return await self._run(_classify, picture, network, top)
+
+    async def imagine(self, place: Noise) -> dict[str, Any]:
+        """Return the digit that is drawn from a place in a plane of noise, as 28 × 28 levels."""
+        return await self._run(_imagine, place.model_dump())
 
     async def run_lesson(self, lesson: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return the outcome of a quick lesson's experiment.
@@ -169,6 +178,36 @@ def _classify(picture: bytes, name: str, top: int) -> dict[str, Any]:
         for each in found.answers
     ]
     return {"answers": answers, "milliseconds": round(1000 * (time.perf_counter() - started), 2)}
+
+
+def _imagine(place: dict[str, Any]) -> dict[str, Any]:
+    import torch
+
+    from lanterna.techniques.imagine.algorithm import draw, noise_at, one_hot
+    from lanterna.techniques.imagine.settings import Imagine
+    from lanterna.techniques.imagine.technique import learning_of, network_file
+
+    file = network_file(learning_of(Imagine()))
+    if not file.is_file():
+        raise MissingError("no network has learned to draw digits yet: lanterna imagine")
+    network = _flow(file.stat().st_mtime)
+    begun = time.perf_counter()
+    noise = noise_at(place["seed"], place["across"], place["down"])
+    classes = one_hot(torch.tensor([place["digit"]]))
+    drawn = draw(network, classes, noise=noise, guidance=place["guidance"], steps=place["steps"])
+    return {
+        "levels": drawn.mul(255).round().int().flatten().tolist(),
+        "milliseconds": round(1000 * (time.perf_counter() - begun), 2),
+    }
+
+
+@lru_cache(maxsize=1)
+def _flow(_: float) -> FlowNetwork:
+    """Return the open network that draws digits, for the time at which its file was written."""
+    from lanterna.techniques.imagine.settings import Imagine
+    from lanterna.techniques.imagine.technique import learning_of, open_flow
+
+    return open_flow(learning_of(Imagine()))
 
 
 def _why(reading: Reading, network: Network) -> dict[str, Any]:

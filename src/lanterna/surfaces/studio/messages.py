@@ -103,6 +103,17 @@ class PictureChange(Body):
     tags: Annotated[list[Tag], AfterValidator(lambda tags: sorted({*tags} - {""})[:_MAX_TAGS])] = []
 
 
+class Noise(Body):
+    """A place in a plane of noise, and the digit to draw from it."""
+
+    digit: int = Field(ge=0, le=9)
+    across: float = Field(default=0.0, ge=-100, le=100)
+    down: float = Field(default=0.0, ge=-100, le=100)
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    guidance: float = Field(default=1.5, ge=0, le=10)
+    steps: int = Field(default=4, ge=1, le=20)
+
+
 class Attempt(Body):
     """An answer to the exercise with that number."""
 
@@ -170,6 +181,7 @@ Reading = TypedDict("Reading", {
     "digits": list[Digit], "text": str, "notes": list[str], "width": int, "height": int,
     "milliseconds": float,
 })  # fmt: skip
+Imagined = TypedDict("Imagined", {"levels": list[int], "milliseconds": float})
 Class = TypedDict("Class", {"class": int, "name": str, "chance": float})
 Classes = TypedDict("Classes", {"answers": list[Class], "milliseconds": float})
 Exercise = TypedDict(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 DECODING_SECONDS = 60.0
 """The time limit for decoding an uploaded picture."""
 _LOOKING_SECONDS = 120.0  # for running a picture through a network
-_PAINTING_SECONDS = 60.0  # for a thumbnail of the style wall
+_PAINTING_SECONDS = 600.0  # for a thumbnail of the style wall, at the lowest priority beside a job
 _WEEK = 7 * 86_400.0
 
 

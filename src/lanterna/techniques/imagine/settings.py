@@ -22,7 +22,7 @@ class Drawing(Settings):
     )  # fmt: skip
     steps: int = Field(default=20, ge=1, le=200, description="Steps from noise to digit.")
     epochs: int = Field(
-        default=12, ge=1, le=1000,
+        default=6, ge=1, le=1000,
         description="Passes over the training digits, if the network has to learn first.",
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Reading and classifying pictures, without a job."""
+"""Reading, classifying and imagining pictures, without a job."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Literal
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from lanterna.surfaces.studio.messages import Classes, Reading
+from lanterna.surfaces.studio.messages import Classes, Imagined, Noise, Reading
 from lanterna.surfaces.studio.routes.requests import (
     NO_STORE,
     ApiResponse,
     ApiRoute,
     integer_parameter,
     parameter,
+    parsed_body,
     studio_of,
 )
 
@@ -43,6 +44,12 @@ async def classify(request: Request) -> Response:
     return ApiResponse(await studio_of(request).interactive.classify(await _picture(request), name, top))
 
 
+async def imagine(request: Request) -> Response:
+    """Draw a digit from a place in a plane of noise, without a job."""
+    place = await parsed_body(request, Noise)
+    return ApiResponse(await studio_of(request).interactive.imagine(place))
+
+
 def _network_and_surface(request: Request) -> tuple[str, str]:
     return request.query_params.get("network", "conv"), request.query_params.get("surface", "page")
 
@@ -68,4 +75,5 @@ ROUTES = [
         "network": parameter("The network; default efficientnet-lite0.", min_length=1),
         "top": parameter("The maximum number of answers; default 5.", int, 5, ge=1, le=1000),
     }),
+    ApiRoute("/api/imagine", imagine, "POST", body=Noise, answer=Imagined),
 ]  # fmt: skip

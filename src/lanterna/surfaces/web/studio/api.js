@@ -124,6 +124,8 @@ import { signal } from "./html.js";
 
     @typedef {{ class: number, name: string, chance: number }} Answer
 
+    @typedef {{ levels: number[], milliseconds: number }} Imagined - a digit of 28 × 28 levels
+
     @typedef {{ rather_than: number, terms: number[] }} Why - each pixel's contribution to the answer over
         the runner-up, from -100 to 100
 

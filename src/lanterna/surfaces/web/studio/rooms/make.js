@@ -39,8 +39,8 @@ const Wall = lazy(() => import("../wall.js"));
 const NO_JOB = "-"; // in the URL
 const CHECK_DELAY = 150; // milliseconds without a change, before the server is asked about the settings
 
-/** @param {{ room: string }} props */
-export function Make({ room }) {
+/** @param {{ room: string, extra?: Child }} props - `extra` follows the room's first words */
+export function Make({ room, extra = null }) {
   const kinds = techniques.value.filter((technique) => technique.room === room);
   const query = route.value.query;
   const technique = kinds.find((each) => each.kind === query.get("kind")) ?? kinds[0];
@@ -51,12 +51,20 @@ export function Make({ room }) {
       </div>
     `;
   return html`
-    <${TechniqueRoom} key=${room} room=${room} kinds=${kinds} technique=${technique} query=${query} />
+    <${TechniqueRoom}
+      key=${room}
+      room=${room}
+      kinds=${kinds}
+      technique=${technique}
+      query=${query}
+      extra=${extra}
+    />
   `;
 }
 
-/** @param {{ room: string, kinds: Technique[], technique: Technique, query: URLSearchParams }} props */
-function TechniqueRoom({ room, kinds, technique, query }) {
+/** @param {{ room: string, kinds: Technique[], technique: Technique, query: URLSearchParams, extra: Child }}
+        props */
+function TechniqueRoom({ room, kinds, technique, query, extra }) {
   const all = useMemo(() => settings(technique), [technique]);
   const requested = query.get("preset") ?? "";
   const preset = technique.presets[requested] ? requested : null;
@@ -332,6 +340,7 @@ function TechniqueRoom({ room, kinds, technique, query }) {
         <div class="scroll">
           <h1>${words(room)}</h1>
           <p class="lead">${technique.words}</p>
+          ${extra}
           ${kinds.length > 1 && html`<${Kinds} kinds=${kinds} technique=${technique} />`}
           ${
             technique.inputs.length > 0 &&
