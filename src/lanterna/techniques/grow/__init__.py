@@ -1,1 +1,1 @@
-"""A texture that lives: every pixel is a cell that follows one small learned rule."""
+"""Grow a texture that moves and heals, from a rule learned from a picture."""
