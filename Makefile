@@ -52,7 +52,7 @@ check: $(VENV)/installed-dev
 	$(DENO) lint --quiet
 	$(DENO) check --quiet --no-remote $(SCRIPTS)
 
-SCRIPTS = src/lanterna/surfaces/web
+SCRIPTS = src/lanterna/surfaces/web src/lanterna/techniques
 DENO = DENO_NO_UPDATE_CHECK=1 $(BIN)/deno
 
 BENCHES = train classify read teach look paths motion dream feature style instant instant_start paint imagine studio \

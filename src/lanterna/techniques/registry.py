@@ -37,6 +37,7 @@ BUILT_IN = {
     "style": "lanterna.techniques.style.technique:TECHNIQUES",
     "paint": "lanterna.techniques.paint.technique:TECHNIQUES",
     "imagine": "lanterna.techniques.imagine.technique:TECHNIQUES",
+    "grow": "lanterna.techniques.grow.technique:TECHNIQUES",
 }
 
 

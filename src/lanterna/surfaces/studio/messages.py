@@ -110,7 +110,7 @@ class Noise(Body):
     across: float = Field(default=0.0, ge=-100, le=100)
     down: float = Field(default=0.0, ge=-100, le=100)
     seed: int = Field(default=0, ge=0, lt=2**31)
-    guidance: float = Field(default=1.5, ge=0, le=10)
+    guidance: float = Field(default=2.0, ge=0, le=10)
     steps: int = Field(default=4, ge=1, le=20)
 
 

@@ -1,0 +1,1 @@
+"""Grow a texture that moves and heals, from a rule learned from a picture."""

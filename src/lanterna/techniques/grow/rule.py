@@ -1,0 +1,191 @@
+"""The rule of a texture: what each cell does next, from its own values and those of its eight neighbours.
+
+A neural cellular automaton (Mordvintsev, Randazzo, Niklasson and Levin, "Growing neural cellular automata",
+Distill 2020), of the size that grows textures (Niklasson, Mordvintsev, Randazzo and Levin, "Self-organising
+textures", Distill 2021): 12 values for each cell, of which the first three are its colour, and 5,856
+parameters. Cells have no position: the plane is a torus, and every cell follows the same rule. In each step
+about half of the cells change, so that nothing depends on a common clock.
+
+Different from the articles: which cells change is a hash of their place and the step, not a random number
+generator's state. The same seed therefore grows the same texture in a page, and in parts. What a cell sees
+and the first layer after it are one convolution here, whose kernel is computed from both. The differences are
+divided by 8 and 12, because without that most rules run away in the first twenty training steps.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import deque
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from lanterna.devices import fast_dtype
+from lanterna.errors import LanternaError, MissingError, UsageError
+from lanterna.files import atomic_write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CHANNELS, HIDDEN = 12, 96
+
+# What a cell sees of each of its values: the value itself, how it changes across and down (Sobel), and how it
+# differs from its neighbours (Laplace).
+SEES = torch.tensor(
+    [
+        [[0, 0, 0], [0, 12, 0], [0, 0, 0]],
+        [[-1.5, 0, 1.5], [-3, 0, 3], [-1.5, 0, 1.5]],
+        [[-1.5, -3, -1.5], [0, 0, 0], [1.5, 3, 1.5]],
+        [[1, 2, 1], [2, -12, 2], [1, 2, 1]],
+    ]
+).div(12)  # (4, 3, 3)
+
+_KIND = "lanterna texture 1"
+_MAX_BYTES = 2**20  # more than a rule needs; a limit for files from elsewhere
+_BAND = 2**18  # cells that are computed at a time
+_MASK = 2**32 - 1
+
+
+class Rule(nn.Module):
+    """A rule that starts with random sight and changes nothing."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        inputs = CHANNELS * len(SEES)
+        random = torch.Generator().manual_seed(seed)
+        bound = 1 / math.sqrt(inputs)  # torch's for a layer
+        self.see = nn.Parameter((torch.rand(HIDDEN, inputs, generator=random) * 2 - 1) * bound)
+        self.bias = nn.Parameter((torch.rand(HIDDEN, generator=random) * 2 - 1) * bound)
+        self.act = nn.Parameter(torch.zeros(CHANNELS, HIDDEN))
+
+    def kernel(self) -> Tensor:
+        """Return what a cell sees and the layer after it as one kernel, `(96, 12, 3, 3)`."""
+        see = self.see.view(HIDDEN, CHANNELS, len(SEES))
+        kernel = torch.einsum("hcs,sij->hcij", see, SEES.to(see))
+        return kernel.contiguous(memory_format=torch.channels_last)
+
+    def step(self, cells: Tensor, changing: Tensor) -> Tensor:
+        """Return the cells `(N, 12, H, W)` after a step in which those `changing` `(N, 1, H, W)` change."""
+        padded = F.pad(cells, (1, 1, 1, 1), mode="circular")
+        return cells + self._change(padded, self.kernel(), torch.float32) * changing
+
+    def forward(self, cells: Tensor, steps: int, random: torch.Generator) -> Tensor:
+        """Return the cells after some steps, for training: in fast arithmetic, and with gradients."""
+        kernel, dtype = self.kernel(), fast_dtype(cells.device)
+        for _ in range(steps):
+            changing = torch.rand(len(cells), 1, *cells.shape[2:], generator=random) < 0.5
+            change = self._change(F.pad(cells, (1, 1, 1, 1), mode="circular"), kernel, dtype)
+            cells = cells + change * changing.to(cells)
+        return cells
+
+    def _change(self, padded: Tensor, kernel: Tensor, dtype: torch.dtype) -> Tensor:
+        hidden = F.conv2d(padded.to(dtype), kernel.to(dtype), self.bias.to(dtype)).relu_()  # (N, 96, H, W)
+        return F.conv2d(hidden, self.act[:, :, None, None].to(dtype)).float()
+
+    @torch.no_grad()
+    def advance(self, cells: Tensor, number: int, seed: int) -> None:
+        """Change the cells `(1, 12, H, W)` in place by the step with this number.
+
+        It computes some rows at a time, in fast arithmetic, and so needs little more memory than the cells.
+        """
+        kernel, dtype = self.kernel(), fast_dtype(cells.device)
+        height, width = cells.shape[2:]
+        rows = max(1, _BAND // width)
+        first, above = cells[:, :, :1].clone(), cells[:, :, -1:].clone()
+        for top in range(0, height, rows):
+            bottom = min(top + rows, height)
+            band = cells[:, :, top:bottom]
+            below = first if bottom == height else cells[:, :, bottom : bottom + 1]
+            padded = F.pad(torch.cat([above, band, below], 2), (1, 1, 0, 0), mode="circular")
+            above = band[:, :, -1:].clone()
+            band += self._change(padded, kernel, dtype) * changing(top, bottom, width, number, seed).to(cells)
+
+    def rounded(self) -> tuple[Rule, dict[str, Tensor]]:
+        """Return this rule with weights of 8 bits, and what a page needs for it.
+
+        Each unit's weights share a scale: `see` `(96, 48)` and `act` `(12, 96)` as codes from 0 to 255, of
+        which 128 is zero, and float32 `see_scale` `(96,)`, `act_scale` `(12,)` and `bias` `(96,)`.
+        """
+        rule, codes = Rule(), {"bias": self.bias.detach().float().cpu()}
+        for name in ("see", "act"):
+            weights = getattr(self, name).detach().float().cpu()
+            scale = weights.abs().amax(1).clamp_min(1e-8) / 127
+            code = (weights / scale[:, None]).round()
+            codes |= {name: (code + 128).to(torch.uint8), f"{name}_scale": scale}
+            getattr(rule, name).data = code * scale[:, None]
+        rule.bias.data = codes["bias"].clone()
+        return rule, codes
+
+    def save(self, path: Path) -> None:
+        """Write the rule to a safetensors file, atomically."""
+        metadata = {"lanterna": json.dumps({"kind": _KIND})}
+        weights = {name: each.detach().cpu().contiguous() for name, each in self.state_dict().items()}
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(save(weights, metadata))
+
+
+def open_rule(path: Path) -> Rule:
+    """Open a rule that `Rule.save` wrote; the file cannot run code.
+
+    Errors: `MissingError` if there is none, `UsageError` if it is no rule, `LanternaError` if it is damaged.
+    """
+    if not path.is_file():
+        raise MissingError(f"no texture at {path}: create one with lanterna grow PICTURE")
+    invalid = UsageError(f"{path} is not a texture: expected a .safetensors file that lanterna grow wrote")
+    rule = Rule()
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise invalid
+        with safe_open(path, "pt") as file:
+            if json.loads((file.metadata() or {}).get("lanterna", "{}")).get("kind") != _KIND:
+                raise invalid
+            rule.load_state_dict({name: file.get_tensor(name).float() for name in file.keys()})  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, AttributeError, RuntimeError) as error:
+        raise invalid from error
+    if not all(bool(each.isfinite().all()) for each in rule.parameters()):
+        raise LanternaError(f"{path} is damaged: it has weights that are not finite")
+    return rule
+
+
+def changing(top: int, bottom: int, width: int, number: int, seed: int) -> Tensor:
+    """Return which cells of some rows change in a step, `(1, 1, bottom - top, width)`: about half of them.
+
+    The highest bit of a hash of row, column, step and seed, in whole numbers of 32 bits as in the page: the
+    finaliser of Wellons, "Prospecting for hash functions" (2018).
+    """
+    row = torch.arange(top, bottom)[:, None] * 0x9E3779B1
+    column = torch.arange(width)[None, :] * 0x85EBCA77
+    h = ((row + column) ^ ((number * 0xC2B2AE3D + seed * 0x27D4EB2F) & _MASK)) & _MASK
+    h = ((h ^ (h >> 16)) * 0x7FEB352D) & _MASK
+    h = ((h ^ (h >> 15)) * 0x846CA68B) & _MASK
+    return ((h ^ (h >> 16)) >> 31)[None, None]
+
+
+def nothing(height: int, width: int) -> Tensor:
+    """Return cells that are all zero, `(1, 12, height, width)`."""
+    return torch.zeros(1, CHANNELS, height, width).contiguous(memory_format=torch.channels_last)
+
+
+def colours(cells: Tensor) -> Tensor:
+    """Return the colours of cells `(N, 12, H, W)`, `(N, 3, H, W)` in about [0, 1]."""
+    return cells[:, :3] + 0.5
+
+
+def grown(rule: Rule, height: int, width: int, steps: int, seed: int = 0) -> Iterator[Tensor]:
+    """Grow a texture from nothing; yield the same cells `(1, 12, height, width)` after each step."""
+    cells = nothing(height, width)
+    for number in range(steps):
+        rule.advance(cells, number, seed)
+        yield cells
+
+
+def grown_picture(rule: Rule, side: int, steps: int, seed: int = 0) -> Tensor:
+    """Grow a square texture from nothing, and return its picture, `(3, side, side)` in [0, 1]."""
+    (cells,) = deque(grown(rule, side, side, steps, seed), maxlen=1)
+    return colours(cells)[0].clamp(0, 1)

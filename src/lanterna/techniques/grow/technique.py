@@ -1,0 +1,276 @@
+"""Declare the techniques of `grow`: a texture from a picture or its rule, a film that loops, and a page."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from lanterna.errors import UsageError
+from lanterna.files import atomic_write
+from lanterna.settings import networks_folder
+from lanterna.techniques.derive import film_of
+from lanterna.techniques.grow.algorithm import Learning, LearningFrame, example_of, learn
+from lanterna.techniques.grow.page import STILL, texture_page
+from lanterna.techniques.grow.rule import Rule, colours, grown, grown_picture, open_rule
+from lanterna.techniques.technique import Frame, Input, Result, Settings, Technique, Work
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from lanterna.techniques.execute import Job
+    from lanterna.techniques.technique import Frames
+
+SUFFIX = ".safetensors"
+_SHOWN = 512  # cells along each side of the preview of a large texture
+
+
+class Growing(Settings):
+    """Grow a texture from its rule."""
+
+    verb: ClassVar[str] = "grow"
+
+    size: int = Field(default=512, ge=16, le=8192, description="Pixels along each side.")
+    steps: int = Field(default=240, ge=1, le=10_000, description="Steps of the rule, from nothing.")
+
+
+class Grow(Growing, Learning):
+    """Learn the texture of a picture, and grow it."""
+
+
+class Film(Grow):
+    """A film of a texture that moves, and ends where it begins."""
+
+    size: int = Field(default=320, ge=16, le=2048, description="Pixels along each side.")
+    frames: int = Field(default=96, ge=4, le=10_000, description="The number of frames.")
+    fps: float = Field(default=24.0, ge=1, le=60, description="Frames per second.")
+    speed: int = Field(default=2, ge=1, le=100, description="Steps of the rule between two frames.")
+
+
+def learning_of(settings: Learning) -> Learning:
+    """Return how the rule for these settings is learned."""
+    return settings.as_base(Learning)
+
+
+def rule_file(example: Tensor, learning: Learning) -> Path:
+    """Return the file of the rule that was learned from this example in this way."""
+    key = hashlib.sha256(learning.model_dump_json().encode() + example.numpy().tobytes()).hexdigest()[:16]
+    return networks_folder() / f"grow-{key}.safetensors"
+
+
+class _Learned:
+    """The rule of a job: the one on this machine, or one that is learned first."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, learning = job, learning_of(job.settings)
+        (picture,) = job.pictures("picture")
+        self.file = rule_file(example_of(picture, learning.detail), learning)
+        self.steps = 0 if self.file.is_file() else learning.training
+        self.training: Generator[LearningFrame, Any, None] | None = None
+        if self.steps:
+            network = job.open_network("vgg19")
+            self.training = learn(picture, learning, network, device=job.device, **job.checkpointing)
+
+    def frames(self) -> Iterator[LearningFrame]:
+        """Yield the frames of learning, if any, and save the rule."""
+        if self.training is None:
+            return
+        with closing(self.training) as frames:
+            for frame in frames:
+                yield frame
+        self.training = None
+        frame.rule.save(self.file)
+
+    def open(self) -> Rule:
+        """Open the rule; if it has to be learned first, report the progress."""
+        for frame in self.frames():
+            self.job.progress("learning", frame.step, frame.steps)
+        return open_rule(self.file)
+
+
+@dataclass(frozen=True)
+class _Grown(Frame):
+    """Cells after a step of the rule. `picture` shows a corner of them if they are many."""
+
+    cells: Tensor = field(kw_only=True, repr=False)
+    rule: Rule = field(kw_only=True, repr=False)
+
+    def full_size(self) -> Tensor:
+        """Return the picture of all cells."""
+        return _picture(self.cells)
+
+
+def _picture(cells: Tensor) -> Tensor:
+    return colours(cells)[0].clamp(0, 1)
+
+
+def _growing(rule: Rule, settings: Growing) -> Generator[_Grown, Any, None]:
+    size = settings.size
+    for step, cells in enumerate(grown(rule, size, size, settings.steps, settings.seed), start=1):
+        picture = _picture(cells[:, :, :_SHOWN, :_SHOWN])
+        yield _Grown(step, settings.steps, picture=picture, cells=cells, rule=rule)
+
+
+def _grow(job: Job) -> Work:
+    learned, settings = _Learned(job), job.settings
+    total = learned.steps + settings.steps
+
+    def frames() -> Frames:
+        for frame in learned.frames():
+            yield replace(frame, steps=total)
+        if learned.steps:
+            job.notify(f"learned in {learned.steps:,} steps, and saved in {learned.file}")
+        for grown_frame in _growing(learned.open(), settings):
+            yield replace(grown_frame, step=learned.steps + grown_frame.step, steps=total)
+
+    def results(frame: LearningFrame | _Grown, _: Any) -> list[Result]:
+        if isinstance(frame, LearningFrame):  # stopped: what the rule grows so far
+            *_, frame = _growing(frame.rule, settings)
+        return [Result(frame.full_size(), sidecar=(SUFFIX, frame.rule.save))]
+
+    return Work(frames(), results)
+
+
+def _describe(frame: Frame) -> str:
+    loss = frame.numbers.get("loss")
+    return "" if loss is None else f", learning, loss {loss:.3f}"
+
+
+GROW = Technique(
+    name="grow", title="Grow", help="A texture that grows from nothing, learned from a picture.",
+    settings=Grow, run=_grow, networks=lambda _: ("vgg19",),
+    inputs=(Input("picture", "a picture of the texture", required=True, example="gravel"),),
+    shown_first=("size", "seed", "training", "detail"), resumes="always", describe=_describe,
+    sidecar=("texture", SUFFIX),
+    manual="""Let a texture grow from nothing, learned from a picture of bark, bricks or brush strokes.
+
+    Every pixel is a cell that sees its eight neighbours and follows one small rule. `lanterna grow bark.jpg`
+    learns the rule, in minutes, and saves it beside the picture as grow.safetensors. From then on, any size
+    grows without learning: `--size 4096`, `--seed 7`; `--film bark.webp` moves and ends where it begins.
+
+    `lanterna grow wall grow.safetensors --size 4096` needs only the rule, and `lanterna grow page
+    grow.safetensors` saves a page in which it lives. Ctrl-C saves the texture so far; --resume continues.
+    """,
+)  # fmt: skip
+
+
+# From a rule, without its picture.
+
+
+def _opened(job: Job, number: int = 0) -> Rule:
+    file = job.sources("texture")[number]
+    if isinstance(file, bytes):
+        raise UsageError("expected the name of a texture, a .safetensors file that lanterna grow wrote")
+    return open_rule(file)
+
+
+_TEXTURE = Input("texture", "a texture, from lanterna grow", required=True, suffix=SUFFIX)
+
+WALL = Technique(
+    name="grow-wall", file="wall", title="Wall", help="Grow a texture again, at any size, from its rule.",
+    verb="grow", command=("grow", "wall"), settings=Growing, inputs=(_TEXTURE,), networks=lambda _: (),
+    run=lambda job: _growing(_opened(job), job.settings), shown_first=("size", "seed", "steps"),
+    saves_partial=True,
+    manual="""Grow a texture again, at any size, from the rule that `lanterna grow` saved.
+
+    `lanterna grow wall grow.safetensors --size 4096`. Without -o it is written to wall.png.
+    """,
+)  # fmt: skip
+
+
+# The page in which it lives.
+
+
+class Page(Settings):
+    """Save a page in which one or two textures live."""
+
+    verb: ClassVar[str] = "grow page"
+
+    steps: int = Field(default=240, ge=1, le=10_000, description="Steps of the rule until the still picture.")
+
+
+def _page(job: Job) -> Work:
+    count, settings = job.count("texture"), job.settings
+    if count > 2:
+        raise UsageError(f"expected one texture or two that meet, got {count}")
+    rules = [_opened(job, number) for number in range(count)]
+    names = [job.display_name("texture", number).removesuffix(SUFFIX) for number in range(count)]
+
+    def frames() -> Frames:
+        yield Frame(1, 1, picture=grown_picture(rules[0], STILL, settings.steps, settings.seed))
+
+    def results(frame: Frame, _: Any) -> list[Result]:
+        assert frame.picture is not None
+        page = texture_page(rules, names, frame.picture)
+
+        def write(path: Path) -> None:
+            with atomic_write(path) as temporary:
+                temporary.write_text(page, encoding="utf-8")
+
+        return [Result(frame.picture, sidecar=(".html", write))]
+
+    return Work(frames(), results)
+
+
+PAGE = Technique(
+    name="grow-page", file="page", title="A page",
+    help="A page in which a texture lives: wipe it, and it heals.",
+    verb="grow", command=("grow", "page"), settings=Page, run=_page, networks=lambda _: (),
+    inputs=(replace(_TEXTURE, help="a texture from lanterna grow, or two that meet", many=True),),
+    sidecar=("page", ".html"), saves_partial=False,
+    manual="""Save a page in which a texture lives, in one file that needs nothing else.
+
+    `lanterna grow page bark.safetensors -o bark.html`; with two textures, paint one into the other. In the
+    page, wipe it with a finger and watch it heal; change its speed, angle and scale.
+
+    Without -o it is written to page.html, with a picture beside it.
+    """,
+)  # fmt: skip
+
+
+# The film.
+
+
+def _film(job: Job, done: int) -> Frames:
+    """Yield the frames of a loop, from the one after `done` on.
+
+    The last third of the film is blended from frames after its end to those before its beginning.
+    """
+    settings: Film = job.settings
+    rule, size = _Learned(job).open(), settings.size
+    count, blended = settings.frames, max(1, settings.frames // 3)
+    every = grown(rule, size, size, settings.steps + (count + blended - 1) * settings.speed, settings.seed)
+    shown = itertools.islice(every, settings.steps - 1, None, settings.speed)
+    before = [_picture(next(shown)) for _ in range(blended)]
+    for number, cells in enumerate(shown):
+        late = number - (count - blended)
+        if number >= done:
+            picture = _picture(cells)
+            if late >= 0:
+                picture = _blend(picture, before[late], (late + 1) / (blended + 1))
+            yield Frame(number + 1, count, picture=picture)
+
+
+def _blend(old: Tensor, new: Tensor, share: float) -> Tensor:
+    """Blend two textures; their contrast stays, as their differences from the mean are added as variances."""
+    mean = ((old + new) / 2).mean((1, 2), keepdim=True)
+    sum_ = (1 - share) * (old - mean) + share * (new - mean)
+    return (mean + sum_ / math.hypot(1 - share, share)).clamp(0, 1)
+
+
+FILM = film_of(
+    GROW, name="grow-film", title="A film", help="A film of a texture that moves, and ends where it begins.",
+    settings=Film, film_flag="film", outputs=("film",), sidecar=None,
+    shown_first=("size", "frames", "fps", "speed"), frames=_film,
+    length=lambda job: (job.settings.frames, job.settings.fps),
+)  # fmt: skip
+
+TECHNIQUES = (GROW, FILM, WALL, PAGE)
