@@ -161,7 +161,7 @@ def main() -> None:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", TORCHCFM]
         subprocess.run([*pip, "torchcfm==1.0.7", "POT", "scipy"], check=True)
     judge = Judge("fast" if given.quick else "best")
-    ours = in_a_process("lanterna", given.samples, given.epochs, [1.0, 1.5, 2.5])
+    ours = in_a_process("lanterna", given.samples, given.epochs, [1.0, 1.5, 2.0])
     theirs = in_a_process("torchcfm", given.samples, ours["seconds"])
     asked = torch.arange(given.samples) % 10
     threshold = nearest(mnist("test").images[::5].float() / 255).quantile(0.01)

@@ -23,6 +23,7 @@ FIRST = {
     "look": "See what each layer of a network makes of a picture, and what counts for its answer.",
     "dream": "Press Start to amplify what a network sees in this picture, or choose your own.",
     "style": "Click a style to paint the photograph in it, or drop your own photograph and paintings.",
+    "imagine": "Drag across the digit to move through noise, or draw many digits at once.",
     "paint": "Press Start, and watch a network learn to paint a picture, pixel by pixel.",
 }
 """What to do first in each room."""

@@ -110,7 +110,7 @@ class Noise(Body):
     across: float = Field(default=0.0, ge=-100, le=100)
     down: float = Field(default=0.0, ge=-100, le=100)
     seed: int = Field(default=0, ge=0, lt=2**31)
-    guidance: float = Field(default=1.5, ge=0, le=10)
+    guidance: float = Field(default=2.0, ge=0, le=10)
     steps: int = Field(default=4, ge=1, le=20)
 
 
@@ -203,7 +203,9 @@ Measured = TypedDict("Measured", {
     "finding": Finding, "charts": list[dict[str, Any]], "rows": list[list[str]], "seconds": int,
     "took": str,
 })  # fmt: skip
-SavedAnswer = TypedDict("SavedAnswer", {"answer": float | str, "explanation": str}, total=False)
+SavedAnswer = TypedDict(
+    "SavedAnswer", {"answer": float | str, "right": bool, "tries": int, "explanation": str}, total=False
+)
 Reply = TypedDict("Reply", {"right": bool, "words": str})
 Network = TypedDict("Network", {"name": str, "what": str, "source": str, "here": bool, "command": str})
 NetworkName = TypedDict("NetworkName", {"name": str})

@@ -297,7 +297,7 @@ def draw(
     *,
     seed: int = 0,
     noise: Tensor | None = None,
-    guidance: float = 1.5,
+    guidance: float = 2.0,
     steps: int = 20,
 ) -> Tensor:
     """Draw digits of `classes` `(N, 10)`, as light in [0, 1], from `noise` or that of a seed.

@@ -17,7 +17,7 @@ class Drawing(Settings):
     verb: ClassVar[str] = "imagine"
 
     guidance: float = Field(
-        default=1.5, ge=0, le=10,
+        default=2.0, ge=0, le=10,
         description="How much the class counts: 1 as learned, more for clearer digits that differ less.",
     )  # fmt: skip
     steps: int = Field(default=20, ge=1, le=200, description="Steps from noise to digit.")
@@ -68,5 +68,5 @@ class Like(Imagine):
     """Digits in the manner of one of your own."""
 
     strength: float = Field(
-        default=0.6, gt=0, le=1, description="How far back to noise your digit goes: 1 forgets it."
+        default=0.8, gt=0, le=1, description="How far back to noise your digit goes: 1 forgets it."
     )

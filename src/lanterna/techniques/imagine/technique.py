@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from lanterna.techniques.imagine.settings import Drawing
     from lanterna.techniques.technique import Frames
 
-_GUIDANCES, _STEPS = (0.0, 1.0, 1.5, 3.0), (1, 3, 8, 20)  # of a sheet
+_GUIDANCES, _STEPS = (0.0, 1.0, 2.0, 4.0), (1, 3, 8, 20)  # of a sheet
 
 
 def learning_of(settings: Drawing) -> Learning:

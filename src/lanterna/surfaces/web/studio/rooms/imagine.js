@@ -29,7 +29,7 @@ function Plane() {
     query.has(name) ? Number(query.get(name)) : otherwise;
   const digit = number("digit", 4);
   const seed = number("seed", 0);
-  const guidance = number("guidance", 1.5);
+  const guidance = number("guidance", 2);
   const steps = number("steps", 4);
   const [place, setPlace] = useState({ across: number("across", 0), down: number("down", 0) });
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
@@ -119,7 +119,7 @@ function Plane() {
           <p class="lead">
             Drag across the digit to move through noise. Every place is drawn as the digit that you choose.
           </p>
-          <div class="segments wrap" role="radiogroup" aria-label="Digit">
+          <div class="segments" role="radiogroup" aria-label="Digit">
             ${DIGITS.map(
               (each) => html`
                 <label key=${each}>
