@@ -24,7 +24,7 @@ def test_a_grown_texture_is_watched_live(page: Page, studio: Server, tmp_path: P
     settings = {"training": 1, "side": 32, "detail": 32, "size": 32, "steps": 2}
     job = studio.start("grow", settings=settings, inputs=[("picture", given)])
     assert studio.wait(job)["state"] == "done"
-    page.add_init_script("if (parent !== window) requestAnimationFrame = () => 0")  # a picture takes long here
+    page.add_init_script("if (parent !== window) requestAnimationFrame = () => 0")  # slow here
     go(page, f"#/grow?job={job}")
     page.get_by_role("link", name="Watch it live").click()
     texture = page.frame_locator("iframe")
