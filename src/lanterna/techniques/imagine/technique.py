@@ -28,7 +28,7 @@ from lanterna.techniques.imagine.algorithm import (
 )
 from lanterna.techniques.imagine.ink import own_digit
 from lanterna.techniques.imagine.network import load_network, save_network
-from lanterna.techniques.imagine.settings import Between, Film, Imagine, Like
+from lanterna.techniques.imagine.settings import Between, Imagine, ImagineFilm, Like
 from lanterna.techniques.technique import Frame, Input, Result, SheetCell, Technique, Work
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ SHEET = sheet_of(
 
 
 def _film(job: Job, done: int) -> Frames:
-    settings: Film = job.settings
+    settings: ImagineFilm = job.settings
     classes = _classes(settings.digits)
     network, noise = _Flow(job).open(), noise_of(settings.seed, len(classes))
     way = settings.changed({"steps": settings.frames - 1})
@@ -229,8 +229,8 @@ def _film(job: Job, done: int) -> Frames:
 
 FILM = film_of(
     IMAGINE, name="imagine-film", title="A film", help="A film of the way from noise to digits.",
-    settings=Film, film_flag="film", outputs=("film",), shown_first=("digits", "seed", "frames", "fps"),
-    hidden=("steps",), frames=_film, length=lambda job: (job.settings.frames, job.settings.fps),
+    settings=ImagineFilm, film_flag="film", outputs=("film",),
+    shown_first=("digits", "seed", "frames", "fps"), hidden=("steps",), frames=_film, length=lambda job: (job.settings.frames, job.settings.fps),
 )  # fmt: skip
 
 TECHNIQUES = (IMAGINE, BETWEEN, LIKE, SHEET, FILM)
