@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from html import unescape
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ import torch
 from lanterna import Dream, LanternaError, UsageError, check, read_recipe, save_picture
 from lanterna.images.recipe import make_recipe
 from lanterna.lessons.answers import save_answer, saved_answers
+from lanterna.lessons.exercises import EXERCISES
 from lanterna.lessons.hand_in import hand_in
 from lanterna.surfaces.cli import main
 
@@ -19,15 +21,19 @@ pytestmark = pytest.mark.usefixtures("private_home")
 
 
 def test_answers_and_explanations_are_kept_beside_each_other():
-    check("gates", 1, -0.02)
+    check("gates", 1, 5)
     save_answer("gates", 1, explanation=" It is y that decides. ")
-    check("gates", 1, -0.03)  # a second thought
+    check("gates", 1, -0.02)
+    check("gates", 1, -0.03)  # the first right answer stays
+    check("gates", 2, 7)
+    check("gates", 2, 8)  # of wrong ones, the last
     check("gates", 3, "half", "Twice the step.")
     check("gates", 2, ...)
     assert saved_answers() == {
         "gates": {
-            "1": {"answer": -0.03, "explanation": "It is y that decides."},
-            "3": {"answer": "half", "explanation": "Twice the step."},
+            "1": {"answer": -0.02, "right": True, "tries": 2, "explanation": "It is y that decides."},
+            "2": {"answer": 8, "right": False, "tries": 2},
+            "3": {"answer": "half", "right": True, "tries": 1, "explanation": "Twice the step."},
         }
     }
     with pytest.raises(UsageError, match="has exercises 1 to 3"):
@@ -39,6 +45,7 @@ def test_answers_and_explanations_are_kept_beside_each_other():
 def test_the_page_has_answers_pictures_and_recipes(tmp_path):
     check("gates", 1, -0.02, "<script>alert(1)</script>")
     check("gates", 2, 7)
+    check("gates", 2, 8)
     recipe = make_recipe("dream", "dream", Dream(steps=3))
     save_picture(torch.rand(3, 8, 9), tmp_path / "dream.png", recipe=recipe)
     save_picture(torch.rand(3, 8, 9), tmp_path / "plain.jpg")
@@ -48,6 +55,11 @@ def test_the_page_has_answers_pictures_and_recipes(tmp_path):
     assert "<script>" not in made.page
     assert "&lt;script&gt;alert(1)" in made.page
     assert "Ada &amp; co" in made.page
+    right, wrong = made.page.split("<h3>")[1:]
+    assert "✓ right</b></dd>" in right
+    assert EXERCISES["gates"][0].explain in unescape(right)
+    assert '8, <b class="wrong">✗ not yet right</b>, after 2 tries' in wrong
+    assert EXERCISES["gates"][1].explain not in unescape(wrong)  # as in the studio, only after a right answer
     assert "lanterna dream --steps=3" in made.page
     assert "http" not in re.sub(r"http-equiv|\S*w3\.org\S*", "", made.page)  # nothing from elsewhere
     (saved,) = re.findall(r"data:image/png;base64,([\w+/=]+)", made.page)

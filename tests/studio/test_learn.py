@@ -777,8 +777,10 @@ def test_a_lesson_embeds_the_look_view(page: Page, studio: Server):
     page.evaluate("""async () => {
         const { mount } = await import("lanterna/lessons/inside.js");
         const { url } = await import("lanterna/studio/api.js");
-        mount(document.querySelector(".contents"), { network: "inside", api: url("/api") }, () => {});
+        const only = { network: "conv", networks: ["inside", "dense"], api: url("/api") };
+        mount(document.querySelector(".contents"), only, () => {}).set({ network: "conv", digit: 3 });
     }""")
+    expect(page.get_by_role("radio", name="inside")).to_be_checked()  # conv is not there
     frame = page.frame_locator("iframe[title='A digit in the network']")
     expect(frame.get_by_label(re.compile("^Pad: draw a digit"))).to_be_visible()
     page.get_by_role("radio", name="dense").check()
@@ -802,15 +804,22 @@ def test_a_prediction_is_checked_without_giving_the_answer_away(page: Page):
     answer.fill("0")
     check.click()
     expect(reply).to_contain_text(EXERCISES["edges"][0].explain)
+    answer.fill("3")
+    check.click()
+    expect(reply).to_contain_text("Your first right answer is the one that is handed in.")
     # What was typed is still there after a reload, and is handed in.
     first.get_by_label("Why? In your own words").fill("Left and right cancel.")
     expect(first.get_by_text("Saved on this machine.")).to_be_visible()
     page.reload()
     expect(first.get_by_label("Why? In your own words")).to_have_value("Left and right cancel.")
     expect(answer).to_have_value("0")
+    expect(reply).to_have_text("Right.")
     page.get_by_role("link", name="All lessons").first.click()
     section = page.get_by_role("region", name="Hand in")
     expect(section).to_contain_text(re.compile(r"\d+ answers?, \d+ explanations?"))
+    section.get_by_role("button", name="Save the file").click()
+    expect(section.get_by_role("alert")).to_contain_text("Write your name first")
+    expect(section.get_by_label("Your name")).to_be_focused()
     section.get_by_label("Your name").fill("Ada Lovelace")
     assert not violations(page)
     with page.expect_download() as download:

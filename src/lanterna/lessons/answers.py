@@ -29,35 +29,40 @@ def check(lesson: str, number: int, answer: object, explanation: str | None = No
     """
     reply = exercises.check(lesson, number, answer)
     if answer is not ...:
-        save_answer(lesson, number, answer=answer, explanation=explanation)
+        save_answer(lesson, number, answer=answer, right=reply.right, explanation=explanation)
     return reply
 
 
-def save_answer(lesson: str, number: int, *, answer: object = None, explanation: str | None = None) -> None:
+def save_answer(
+    lesson: str, number: int, *, answer: object = None, right: bool = False, explanation: str | None = None
+) -> None:
     """Save an answer, an explanation or both; what is None stays as it was.
+
+    The first answer that is `right` stays, whatever is tried after it. Until then the last one is saved, and
+    the tries are counted.
 
     Errors: `UsageError` for an unknown lesson or exercise, or too long an explanation; `LanternaError` if
     the file cannot be written or is damaged.
     """
     exercises.find_exercise(lesson, number)
-    new: dict[str, Any] = {}
-    if answer is not None:
-        new["answer"] = float(answer) if isinstance(answer, SupportsFloat) else str(answer).strip()
-    if explanation is not None:
-        if len(explanation) > MAX_EXPLANATION:
-            raise UsageError(
-                f"expected an explanation of at most {MAX_EXPLANATION:,} characters, got {len(explanation):,}"
-            )
-        new["explanation"] = explanation.strip()
+    if explanation is not None and len(explanation) > MAX_EXPLANATION:
+        raise UsageError(
+            f"expected an explanation of at most {MAX_EXPLANATION:,} characters, got {len(explanation):,}"
+        )
     with _lock:
         found = saved_answers()
-        found.setdefault(lesson, {}).setdefault(str(number), {}).update(new)
+        entry = found.setdefault(lesson, {}).setdefault(str(number), {})
+        if answer is not None and not entry.get("right"):
+            answer = float(answer) if isinstance(answer, SupportsFloat) else str(answer).strip()
+            entry |= {"answer": answer, "right": right, "tries": entry.get("tries", 0) + 1}
+        if explanation is not None:
+            entry["explanation"] = explanation.strip()
         with atomic_write(_file()) as place:
             place.write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
 def saved_answers() -> dict[str, dict[str, dict[str, Any]]]:
-    """Return what was saved, by lesson and number: each an `answer`, an `explanation` or both.
+    """Return what was saved, by lesson and number: an `answer` with its `tries`, an `explanation` or both.
 
     Errors: `LanternaError` if the file is damaged or cannot be read.
     """
@@ -65,7 +70,7 @@ def saved_answers() -> dict[str, dict[str, dict[str, Any]]]:
     try:
         found = json.loads(place.read_text(encoding="utf-8"))
         entries = [entry for lesson in found.values() for entry in lesson.values()]
-        if not all(entry.keys() <= {"answer", "explanation"} for entry in entries):
+        if not all(entry.keys() <= {"answer", "right", "tries", "explanation"} for entry in entries):
             raise ValueError("unknown keys")
     except FileNotFoundError:
         return {}

@@ -240,9 +240,9 @@ LESSON = Lesson(
         knows how much it matters to the result. That is its gradient.
     """,
     seen="""
-        On the way forward, a gate needed nothing but its own inputs. On the way back, it needed
-        nothing but the number that arrived and its own derivatives, and one trip was enough for the
-        whole circuit. An amber wire carries a number whose increase would raise the result, a blue
-        wire one whose increase would lower it.
+        On the way forward, a gate needs nothing but its own inputs. On the way back, it needs nothing
+        but the number that arrives and its own derivatives, and one trip is enough for the whole
+        circuit. An amber wire carries a number whose increase would raise the result, a blue wire one
+        whose increase would lower it.
     """,
 )  # fmt: skip

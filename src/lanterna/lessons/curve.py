@@ -198,8 +198,8 @@ LESSON = Lesson(
         Only that second error shows whether anything has been understood.
     """,
     seen="""
-        With more neurons the curve came closer and closer to the points, but from some number on it
-        moved away from the curve they were scattered around. The chart shows both errors: one goes
+        With more neurons the curve comes closer and closer to the points, but from some number on it
+        moves away from the curve they are scattered around. The chart shows both errors: one goes
         down, the other turns and comes back up. Add points or reduce the noise, and the turn comes
         later.
     """,

@@ -231,8 +231,8 @@ LESSON = Lesson(
         each of the many numbers it can adjust.
     """,
     seen="""
-        Shrinking the nudge brought the measured slope closer to the true one, until rounding took
-        over and the error grew again. On the hill, the arrow pointed straight up the slope wherever
-        you were, and it was longest where the ground was steepest.
+        Shrinking the nudge brings the measured slope closer to the true one, until rounding takes over
+        and the error grows again. On the hill, the arrow points straight up the slope wherever you
+        are, and it is longest where the ground is steepest.
     """,
 )  # fmt: skip

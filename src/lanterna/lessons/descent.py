@@ -307,8 +307,8 @@ LESSON = Lesson(
         Adam gives every number a step length of its own, according to the slopes it has met so far.
     """,
     seen="""
-        With a small learning rate the ball crept, with a large one it leapt out of the valley, and
-        from another start it came to rest in another valley. Momentum and Adam took different routes
+        With a small learning rate the ball creeps, with a large one it leaps out of the valley, and
+        from another start it comes to rest in another valley. Momentum and Adam take different routes
         over the same hill. Where a run ends depends on where it begins, so one run alone proves
         little.
     """,

@@ -366,8 +366,8 @@ LESSON = Lesson(
         is that the ink still stands out from the paper.
     """,
     seen="""
-        Your drawing lit up some units of each layer and left others dark. Each of them had only added
-        up numbers, every one multiplied by a weight. When you cut a unit, everything after it had one
-        number less to add up, and sometimes that was enough to change the answer.
+        A drawing lights up some units of each layer and leaves others dark. Each of them only adds up
+        numbers, every one multiplied by a weight. When you cut a unit, everything after it has one
+        number less to add up, and sometimes that is enough to change the answer.
     """,
 )  # fmt: skip

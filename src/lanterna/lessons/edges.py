@@ -168,8 +168,8 @@ LESSON = Lesson(
         fits 99 of 100 squares of random numbers.
     """,
     seen="""
-        Wherever your drawing was even, the nine products cancelled out and the picture on the right
-        stayed empty. Where ink began, in the direction of the kernel, it lit up amber, and where ink
-        ended, blue. The drawing never changed, only the nine numbers, and with them what was found.
+        Wherever a drawing is even, the nine products cancel out and the picture on the right stays
+        empty. Where ink begins, in the direction of the kernel, it lights up amber, and where ink
+        ends, blue. The drawing never changes, only the nine numbers, and with them what is found.
     """,
 )  # fmt: skip

@@ -177,8 +177,8 @@ LESSON = Lesson(
         training would find them is another question.
     """,
     seen="""
-        Each neuron gave the line one corner. With a few you could see the straight pieces, with many
-        you could not. A smooth curve was soon matched; where it jumps or turns sharply, even many
-        neurons left a visible gap.
+        Each neuron gives the line one corner. With a few you can see the straight pieces, with many
+        you cannot. A smooth curve is soon matched; where it jumps or turns sharply, even many neurons
+        leave a visible gap.
     """,
 )  # fmt: skip

@@ -161,9 +161,9 @@ LESSON = Lesson(
         calculation gives the derivatives of all of them at once, however many there are.
     """,
     seen="""
-        All three methods raised the output. A random step costs one run of the gate, but many of them
-        lead nowhere. A step by nudges costs three runs, a step by the derivative only one, and
-        neither is wasted. With two numbers that hardly matters; with a million it decides whether a
-        network can learn at all.
+        All three methods raise the output. A random step costs one run of the gate, but many of them
+        lead nowhere. A step by nudges costs three runs, a step by the derivative only one, and neither
+        is wasted. With two numbers that hardly matters; with a million it decides whether a network
+        can learn at all.
     """,
 )  # fmt: skip

@@ -35,17 +35,17 @@ SHOWN = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp", "GIF": "gif", "AVIF": "av
 
 _STYLE = """
 :root { color-scheme: light dark; --page: #f7f2e8; --ink: #23201a; --quiet: #655f54; --accent: #8f5a00;
-  --line: #d9cfbc; }
+  --against: #1f5fae; --line: #d9cfbc; }
 @media (prefers-color-scheme: dark) { :root { --page: #101218; --ink: #f0eade; --quiet: #a5a39d;
-  --accent: #f5b041; --line: #2b2f3a; } }
+  --accent: #f5b041; --against: #7fb2ff; --line: #2b2f3a; } }
 body { margin: 0 auto; max-width: 46rem; padding: 2rem 1.5rem 6rem; background: var(--page);
   color: var(--ink); font: 400 17px/1.6 system-ui, sans-serif; }
 h1, h2, h3 { font-family: "Iowan Old Style", Palatino, Georgia, serif; font-weight: 400; line-height: 1.2; }
 h2 { margin: 3rem 0 0; padding-top: 1.5rem; border-top: 1px solid var(--line); }
 .quiet, dt, summary { color: var(--quiet); }
-dl { display: grid; grid-template-columns: 7rem minmax(0, 1fr); gap: 0.25rem 1rem; margin: 0.75rem 0 2rem; }
+dl { display: grid; grid-template-columns: 8rem minmax(0, 1fr); gap: 0.25rem 1rem; margin: 0.75rem 0 2rem; }
 dd { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
-b { color: var(--accent); }
+b { font-weight: 600; } .right { color: var(--accent); } .wrong { color: var(--against); }
 img { display: block; max-width: 100%; height: auto; }
 figure { margin: 2rem 0; }
 pre { overflow: auto; font-size: 0.8125rem; white-space: pre-wrap; overflow-wrap: anywhere; }
@@ -110,17 +110,19 @@ def _answers(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> tuple[list
             answer, explanation = entry.get("answer"), entry.get("explanation", "")
             if answer is None and not explanation:
                 continue
-            verdict = "none yet" if answer is None else _verdict(name, number, answer)
+            is_right, verdict = _verdict(name, number, answer)
             answered += answer is not None
-            right += verdict == "right"
+            right += is_right
             explained += bool(explanation)
             shown = "" if answer is None else f"{answer:g}, " if isinstance(answer, float) else f"{answer}, "
+            tries = entry.get("tries", 1)
+            after = f", after {tries} tries" if tries > 1 else ""
+            asked = f"<dt>Explain</dt><dd>{escape(exercise.explain)}</dd>" if is_right else ""
             rows.append(
                 f"<h3>Exercise {number}</h3><dl><dt>Try</dt><dd>{escape(exercise.try_)}</dd>"
                 f"<dt>Predict</dt><dd>{escape(exercise.predict)}</dd>"
-                f"<dt>Answer</dt><dd>{escape(shown)}<b>{verdict}</b></dd>"
-                f"<dt>Explain</dt><dd>{escape(exercise.explain)}</dd>"
-                f"<dt>Explanation</dt><dd>{escape(str(explanation)) or 'none yet'}</dd></dl>"
+                f"<dt>Answer</dt><dd>{escape(shown)}{verdict}{after}</dd>{asked}"
+                f"<dt>Why? In your own words</dt><dd>{escape(str(explanation)) or 'nothing yet'}</dd></dl>"
             )
         if rows:
             title = f"<h2>{escape(LESSONS[name].title)}</h2>"
@@ -128,12 +130,15 @@ def _answers(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> tuple[list
     return sections, (answered, right, explained)
 
 
-def _verdict(lesson: str, number: int, answer: object) -> str:
-    """Return whether a saved answer is right, as the exercise is now."""
+def _verdict(lesson: str, number: int, answer: object) -> tuple[bool, str]:
+    """Return whether a saved answer is right, as the exercise is now, and that as HTML."""
+    if answer is None:
+        return False, "none yet"
     try:
-        return "right" if exercises.check(lesson, number, answer) else "not yet right"
+        right = bool(exercises.check(lesson, number, answer))
     except UsageError:  # of another version
-        return "not an answer to this exercise"
+        return False, '<b class="wrong">✗ not an answer to this exercise</b>'
+    return right, '<b class="right">✓ right</b>' if right else '<b class="wrong">✗ not yet right</b>'
 
 
 def _picture(name: str, place: Path) -> str:

@@ -299,8 +299,8 @@ LESSON = Lesson(
         was for nothing.
     """,
     seen="""
-        One layer could only draw a straight border, and on the rings that is hardly better than
-        guessing. Two layers bent the border around the inner ring. It was not only the extra
-        connections that did it: choose no activation, and two layers draw a straight border again.
+        One layer can only draw a straight border, and on the rings that is hardly better than
+        guessing. Two layers bend the border around the inner ring. It is not only the extra
+        connections that do it: choose no activation, and two layers draw a straight border again.
     """,
 )  # fmt: skip

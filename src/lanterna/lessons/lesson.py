@@ -105,7 +105,7 @@ class Lesson:
     """One lesson. `claim` is the lecture's, in our words; `source` is the file to read next.
 
     `quote` is the lecture's own line. `explanation` leads from an everyday analogy to the idea, without any
-    mathematics; empty lines separate its paragraphs. `seen` says what the interactive figure has shown, if
+    mathematics; empty lines separate its paragraphs. `seen` says what the interactive figure shows, if
     there is one.
 
     `program` is a short program to read, and to edit and run in the notebook, if there is one.

@@ -175,9 +175,9 @@ LESSON = Lesson(
         changes nothing.
     """,
     seen="""
-        Each link carried an input times its weight, amber for and blue against, and the neuron added
-        them up with the bias. A more negative bias moved the sum to the left on all three curves,
-        without any input having changed. Far out, sigmoid and tanh were flat, with a slope of almost
-        0. ReLU was flat only on the left; on the right its slope was always 1.
+        Each link carries an input times its weight, amber for and blue against, and the neuron adds
+        them up with the bias. A more negative bias moves the sum to the left on all three curves,
+        without any input having changed. Far out, sigmoid and tanh are flat, with a slope of almost 0.
+        ReLU is flat only on the left; on the right its slope is always 1.
     """,
 )  # fmt: skip

@@ -195,8 +195,8 @@ LESSON = Lesson(
         but it does not turn one that lies on its side.
     """,
     seen="""
-        You moved the digit a little, saw the same digit, and the network read another one: its weights
-        had been learned for ink elsewhere. Normalised first, it was read in every place and at every
-        size. Once you turned it on its side, neither reading was right.
+        Move the digit a little and you see the same digit, but the network reads another one: its
+        weights were learned for ink elsewhere. Normalised first, it is read in every place and at
+        every size. Once you turn it on its side, neither reading is right.
     """,
 )  # fmt: skip

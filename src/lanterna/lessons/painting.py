@@ -229,8 +229,8 @@ LESSON = Lesson(
         measured in decibels (dB): 3 dB more means that the squared error has halved.
     """,
     seen="""
-        With x and y alone, the layer could paint only a slope from one colour to another. Every wave
-        gave it one more stripe pattern to mix in, and broad ones soon made the large shapes. For the
-        edges it needed fine stripes, and many of them.
+        With x and y alone, the layer can paint only a slope from one colour to another. Every wave
+        gives it one more stripe pattern to mix in, and broad ones soon make the large shapes. For the
+        edges it needs fine stripes, and many of them.
     """,
 )  # fmt: skip

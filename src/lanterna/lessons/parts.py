@@ -266,8 +266,8 @@ LESSON = Lesson(
         not where.
     """,
     seen="""
-        The network was fixed, and the picture changed until it was read as the digit you had chosen,
-        often before it looked like one to you. Then the picture was fixed, and the same gradient changed
-        the weights until the network agreed. Only what was allowed to move was different.
+        First the network is fixed, and the picture changes until it is read as the digit that you
+        choose, often before it looks like one to you. Then the picture is fixed, and the same gradient
+        changes the weights until the network agrees. Only what is allowed to move is different.
     """,
 )  # fmt: skip

@@ -208,8 +208,8 @@ LESSON = Lesson(
         random ones, and it should survive.
     """,
     seen="""
-        The paths you saw are the connections with the largest shares in this one answer; for another
-        digit, others light up. Cutting a unit that many of them run through changed the answer.
-        Cutting one that none of them touches hardly made a difference, even if its weights are large.
+        The paths are the connections with the largest shares in this one answer; for another digit,
+        others light up. Cutting a unit that many of them run through changes the answer. Cutting one
+        that none of them touches hardly makes a difference, even if its weights are large.
     """,
 )  # fmt: skip

@@ -264,8 +264,8 @@ LESSON = Lesson(
     """,
     program=f"examples, epochs = 60_000, 5  # fewer are quicker\n{PROGRAM}",
     seen="""
-        Softmax turned ten scores into ten probabilities, and the loss looked at one of them only, that
-        of the right answer. One step raised the right score and lowered the others, each by as much as
-        its probability was off. The more the answer was right already, the smaller the step.
+        Softmax turns ten scores into ten probabilities, and the loss looks at one of them only, that
+        of the right answer. One step raises the right score and lowers the others, each by as much as
+        its probability is off. The more the answer is right already, the smaller the step.
     """,
 )  # fmt: skip

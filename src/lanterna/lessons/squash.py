@@ -315,9 +315,9 @@ LESSON = Lesson(
         the sigmoid: if it does well, something else is behind it.
     """,
     seen="""
-        Each block of squares was a layer's output before any learning, and the lamp below it how much
-        of a correction arrived there on the way back. With sigmoids the lamps went out towards the
-        first layer. With tanh and with ReLU they stayed lit. And with four times the first weights,
-        and biases that cancel the mean, the sigmoid's lamps stayed lit as well.
+        Each block of squares is a layer's output before any learning, and the lamp below it how much
+        of a correction arrives there on the way back. With sigmoids the lamps go out towards the first
+        layer. With tanh and with ReLU they stay lit. And with four times the first weights, and biases
+        that cancel the mean, the sigmoid's lamps stay lit as well.
     """,
 )  # fmt: skip

@@ -203,7 +203,9 @@ Measured = TypedDict("Measured", {
     "finding": Finding, "charts": list[dict[str, Any]], "rows": list[list[str]], "seconds": int,
     "took": str,
 })  # fmt: skip
-SavedAnswer = TypedDict("SavedAnswer", {"answer": float | str, "explanation": str}, total=False)
+SavedAnswer = TypedDict(
+    "SavedAnswer", {"answer": float | str, "right": bool, "tries": int, "explanation": str}, total=False
+)
 Reply = TypedDict("Reply", {"right": bool, "words": str})
 Network = TypedDict("Network", {"name": str, "what": str, "source": str, "here": bool, "command": str})
 NetworkName = TypedDict("NetworkName", {"name": str})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,7 @@ async def check(request: Request) -> Response:
     attempt, name = await parsed_body(request, Attempt), request.path_params["name"]
     interactive = studio_of(request).interactive
     reply = await interactive.check_answer(name, attempt.exercise, attempt.answer)
-    await asyncio.to_thread(_save, name, attempt.exercise, answer=attempt.answer)
+    await asyncio.to_thread(_save, name, attempt.exercise, answer=attempt.answer, right=reply["right"])
     return ApiResponse(reply)
 
 
@@ -112,7 +113,8 @@ async def hand_in(request: Request) -> Response:
 
         return hand_in(student, pictures=pictures).page
 
-    name = f"hand-in-{time.strftime('%Y-%m-%d')}.html"
+    whose = re.sub(r"[^A-Za-z0-9]+", "-", student).strip("-")  # a header is ASCII
+    name = f"{'-'.join(filter(None, ('hand-in', whose, time.strftime('%Y-%m-%d'))))}.html"
     headers = {**NO_STORE, "content-disposition": f'attachment; filename="{name}"'}
     return Response(await asyncio.to_thread(page), media_type="text/html", headers=headers)
 

@@ -8,13 +8,15 @@ import { element } from "lanterna/words.js";
 
 const NETWORKS = ["conv", "dense"];
 
-/** `settings.network` may name a network. `settings.look` is the URL of a look view, `settings.api` that of a
-    studio's API.
+/** `settings.networks` lists the networks that are there, the best first; `settings.network` may name one.
+    `settings.look` is the URL of a look view, `settings.api` that of a studio's API.
     @param {HTMLElement} host
     @param {Settings} settings */
 export function mount(host, settings) {
-  let network = settings.network ?? NETWORKS[0];
-  const names = choice("Network", [...new Set([network, ...NETWORKS])], network, (value) => {
+  const here = settings.networks ?? [...new Set([settings.network ?? NETWORKS[0], ...NETWORKS])];
+  let asked = settings.network; // by the experiment, whether it is there or not
+  let network = here.includes(asked) ? asked : here[0];
+  const names = choice("Network", here, network, (value) => {
     network = value;
     open();
   });
@@ -58,8 +60,10 @@ export function mount(host, settings) {
   open();
   return {
     set(next) {
-      if (!next.network || next.network === network) return;
-      network = next.network;
+      if (!next.network || next.network === asked) return;
+      asked = next.network;
+      if (!here.includes(asked) || asked === network) return;
+      network = asked;
       names.setValue(network);
       open();
     },

@@ -8,8 +8,11 @@ import { active, attempt, load, networks, updateJob, waitsFor } from "./store.js
 
 const ORDER = { kind: "train", preset: "fast", settings: {}, inputs: [], title: "conv" };
 
-/** The networks that read digits. */
-export const readers = () => networks.value.filter((each) => each.here && each.input?.[0] === 1);
+/** The networks that read digits, `conv` first. */
+export const readers = () =>
+  networks.value
+    .filter((each) => each.here && each.input?.[0] === 1)
+    .sort((a, b) => Number(b.name === "conv") - Number(a.name === "conv"));
 
 /** Why nothing can be read yet, and a button that trains a network; then how far that is.
     @param {{ words: string }} props */

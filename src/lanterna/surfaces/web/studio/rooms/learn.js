@@ -41,7 +41,7 @@ import { progress, SendTo, useJob } from "./make.js";
     @property {string} claim
     @property {{ line: string, author: string, url: string } | null} quote - the lecture's own line
     @property {string[]} explanation - paragraphs
-    @property {string} seen - what the interactive figure has shown
+    @property {string} seen - what the interactive figure shows
     @property {string} program - a short program, in Python
     @property {string} where
     @property {boolean} quick - its experiment runs without a job
@@ -49,7 +49,7 @@ import { progress, SendTo, useJob } from "./make.js";
     @property {Task[]} exercises
     @property {{ make: string, look_for: string } | null} brief - a picture to make
 
-    @typedef {{ answer?: number | string, explanation?: string }} SavedAnswer
+    @typedef {{ answer?: number | string, right?: boolean, tries?: number, explanation?: string }} SavedAnswer
 
     @typedef {{ verdict?: string, words?: string, numbers?: [string, string][], seeds?: number[] }} Found
 
@@ -163,6 +163,11 @@ function HandIn() {
   }, []);
   async function save(event) {
     event.preventDefault();
+    if (!student.trim()) {
+      setWrong("Write your name first: it is in the file and in the file’s name.");
+      document.getElementById("student")?.focus();
+      return;
+    }
     localStorage.setItem(STUDENT_KEY, student);
     const page = await get(`/api/hand-in?student=${encodeURIComponent(student)}`).catch((error) => {
       setWrong(messageOf(error));
@@ -170,7 +175,7 @@ function HandIn() {
     if (page == null) return;
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([page], { type: "text/html" }));
-    link.download = `hand-in${student && `-${student.trim().replace(/[^\p{L}\p{N}]+/gu, "-")}`}.html`;
+    link.download = `hand-in-${student.trim().replace(/[^\p{L}\p{N}]+/gu, "-")}.html`;
     link.click();
     URL.revokeObjectURL(link.href);
     setWrong("");
@@ -276,15 +281,13 @@ function Page({ place, technique }) {
       </section>
       ${
         FIGURES[lesson.name] &&
-        (FIGURES[lesson.name] === "inside" && !readers().length
-          ? html`<${TrainFirst} words="To look inside, train a network that reads digits first." />`
-          : html`<${Figure} name=${FIGURES[lesson.name]} values=${values} onChange=${onChange} />`)
+        html`<${Figure} name=${FIGURES[lesson.name]} values=${values} onChange=${onChange} />`
       }
       ${
         lesson.seen &&
         html`
-          <section class="explained" aria-label="What you just saw">
-            <h2>What you just saw</h2>
+          <section class="explained" aria-label="What there is to see">
+            <h2>What there is to see</h2>
             <p>${lesson.seen}</p>
           </section>
         `
@@ -369,12 +372,15 @@ export function Exercise({ lesson, number, predict, answer, choices, ...exercise
     const number_ = Number(input.trim().replace(",", "."));
     const value = choices.length > 0 || input.trim() === "" || Number.isNaN(number_) ? input : number_;
     setReply({ words: "Checking …" });
-    setReply(
-      await post(`/api/lessons/${lesson}/check`, { exercise: number, answer: value }).catch((error) => ({
-        words: error.message,
-      })),
+    const found = await post(`/api/lessons/${lesson}/check`, { exercise: number, answer: value }).catch(
+      (error) => ({ words: error.message }),
     );
-    remember({ answer: value });
+    const { right, tries = 0 } = savedAnswers.value[lesson]?.[number] ?? {};
+    if (right && found.right === false)
+      found.words += " Your first right answer is the one that is handed in.";
+    setReply(found);
+    if (!right && found.right !== undefined)
+      remember({ answer: value, right: found.right, tries: tries + 1 });
   }
   /** @param {SavedAnswer} changes */
   function remember(changes) {
@@ -436,8 +442,8 @@ export function Exercise({ lesson, number, predict, answer, choices, ...exercise
           </button>
         </div>
       </form>
-      <p class="reply" role="status" data-right=${reply?.right === true}>
-        ${reply?.words ?? ""}
+      <p class="reply" role="status" data-right=${reply ? reply.right : before.right}>
+        ${reply?.words ?? (before.right ? "Right." : "")}
       </p>
       <div class="why">
         <label for=${`${id}-why`}>Why? In your own words</label>
@@ -483,10 +489,19 @@ function LessonLinks({ place, large }) {
   `;
 }
 
-/** A lesson's interactive figure. It manages its own state, and reports the settings that it shares with the
-    experiment.
+/** A lesson's interactive figure; or an offer to train the network that it needs.
     @param {{ name: string, values: Settings, onChange: Changed }} props */
 export function Figure({ name, values, onChange }) {
+  if (name !== "inside") return html`<${Hands} ...${{ name, values, onChange }} />`;
+  const here = readers().map((each) => each.name);
+  return here.length
+    ? html`<${Hands} ...${{ name, onChange }} values=${{ ...values, networks: here }} />`
+    : html`<${TrainFirst} words="To look inside, train a network that reads digits first." />`;
+}
+
+/** The figure manages its own state, and reports the settings that it shares with the experiment.
+    @param {{ name: string, values: Settings, onChange: Changed }} props */
+function Hands({ name, values, onChange }) {
   /** @type {Ref<HTMLElement>} */
   const host = useRef();
   const figureHandle = useRef(/** @type {Mounted | null} */ (null));

@@ -158,7 +158,7 @@ function slidesOf(lesson, values, onChange, outcome, error) {
       kind: "toy",
       content: html`<${Figure} name=${toy} values=${values} onChange=${onChange} />`,
     },
-    seen && { name: "What you just saw", kind: "text", content: html`<p>${seen}</p>` },
+    seen && { name: "What there is to see", kind: "text", content: html`<p>${seen}</p>` },
     {
       name: "Is it true?",
       kind: "text",

@@ -37,7 +37,7 @@ const DIGITS = [...Array(10).keys()];
 export default function Read() {
   const { query } = route.value;
   const all = readers();
-  const network = query.get("network") ?? (all.find(({ name }) => name === "conv") ?? all[0])?.name ?? "conv";
+  const network = query.get("network") ?? all[0]?.name ?? "conv";
   const camera = query.get("from") === "camera";
   const page = camera ? null : query.get("in.picture");
   const lookInside = query.get("inside") === "1";
