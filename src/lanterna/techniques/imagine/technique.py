@@ -230,7 +230,8 @@ def _film(job: Job, done: int) -> Frames:
 FILM = film_of(
     IMAGINE, name="imagine-film", title="A film", help="A film of the way from noise to digits.",
     settings=ImagineFilm, film_flag="film", outputs=("film",),
-    shown_first=("digits", "seed", "frames", "fps"), hidden=("steps",), frames=_film, length=lambda job: (job.settings.frames, job.settings.fps),
+    shown_first=("digits", "seed", "frames", "fps"), hidden=("steps",), frames=_film,
+    length=lambda job: (job.settings.frames, job.settings.fps),
 )  # fmt: skip
 
 TECHNIQUES = (IMAGINE, BETWEEN, LIKE, SHEET, FILM)
