@@ -21,6 +21,7 @@ from lanterna.surfaces.cli import main
 from lanterna.techniques.read.algorithm import read
 from lanterna.techniques.read.refinement import squeezed_patches
 from lanterna.techniques.read.symbols import read_symbols
+from places import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -204,6 +205,12 @@ def sudoku() -> drawn.Sheet:
             if digit != ".":
                 sheet.digit(int(digit), 60 + column * cell + 24, 60 + row * cell + 18, 48)
     return sheet
+
+
+def test_the_square_bowl_of_a_six_is_no_box(network):
+    """On the example page one digit has a bowl of four straight sides."""
+    page = read(open_picture(ROOT / "src/lanterna/surfaces/cli/page.jpg"), network=network)
+    assert sure_text(page).split("\n") == ["020 7946 0958", "24.12.2026", "3486", "715", "4201"]
 
 
 @pytest.mark.parametrize("angle", ["straight", "photographed"])

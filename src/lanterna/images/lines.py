@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lanterna.images.components import components
+from lanterna.images.components import Labels, components
 
 Mask = NDArray[np.bool_]
 Lengths = NDArray[np.int16]
@@ -25,6 +25,7 @@ _LONG = 0.15  # of the longer side: no digit's stroke is as long
 _LONGEST_STROKE = 2.3  # digit heights
 _STEEPEST = 0.3  # vertical per horizontal
 _SQUARE = 0.9  # of a rectangle's side that is straight
+_WHOLE = 0.7  # of the connected ink's height and width that a rectangle takes up: the bowl of a 6 is smaller
 
 
 class Line(NamedTuple):
@@ -50,10 +51,10 @@ def find_lines(mask: Mask) -> list[Line]:
     down, across = (np.subtract(*_runs(each)[::-1]) for each in (mask, mask.T))
     level = _straight_strokes(mask, down, across.T, upright=False)
     upright = _straight_strokes(mask.T, across, down.T, upright=True)
-    sides = _sides_of_rectangles(level, upright)
     strokes = level + upright
     lengths = np.array([len(stroke.at) for stroke in strokes])
-    is_line = (lengths >= _LONG * max(mask.shape)) | sides
+    is_line = lengths >= _LONG * max(mask.shape)
+    is_line |= _sides_of_rectangles(level, upright, is_line, mask)
     rest = mask & ~cover_lines(mask, list(compress(strokes, is_line)))
     is_line |= lengths >= _LONGEST_STROKE * _writing_height(rest)
     return list(compress(strokes, is_line))
@@ -180,23 +181,54 @@ def _joined(line: Line, piece: Line) -> Line:
     return Line(start, at, thick, line.upright)
 
 
-def _sides_of_rectangles(level: list[Line], upright: list[Line]) -> Mask:
-    """Return which strokes, level ones first, are sides of a rectangle: pairs that meet at four corners."""
+def _sides_of_rectangles(level: list[Line], upright: list[Line], long: Mask, mask: Mask) -> Mask:
+    """Return which strokes, level ones first, are sides of a rectangle: pairs that meet at four corners.
+
+    Short strokes that are only a part of the connected ink in the mask, such as a 6's bowl, are none.
+    """
     sides = np.zeros(len(level) + len(upright), bool)
     meets = _meetings(level, upright)
     middles = [line.at.mean() for line in level]
+    closed: list[tuple[list[int], float, float]] = []  # rectangles of short strokes: these, width, height
     for first, second in np.argwhere(np.triu(meets.T.astype(np.int32) @ meets, 1) >= 2):
         a, b = upright[first], upright[second]
         crossing = np.nonzero(meets[:, first] & meets[:, second])[0]
-        rows = [row for row in crossing if _spans(level[row], a.at.mean(), b.at.mean())]
+        rows = [int(row) for row in crossing if _spans(level[row], a.at.mean(), b.at.mean())]
         if len(rows) < 2:
             continue
         ends = [middles[row] for row in rows]
-        least = 5 * max(a.thick, b.thick)
-        large = abs(a.at.mean() - b.at.mean()) > least and np.ptp(ends) > least
-        if large and all(_spans(side, min(ends), max(ends)) for side in (a, b)):
-            sides[[*rows, len(level) + first, len(level) + second]] = True
+        width, height, least = abs(a.at.mean() - b.at.mean()), np.ptp(ends), 5 * max(a.thick, b.thick)
+        if min(width, height) > least and all(_spans(side, min(ends), max(ends)) for side in (a, b)):
+            strokes = [*rows, len(level) + int(first), len(level) + int(second)]
+            if long[strokes].any():
+                sides[strokes] = True
+            else:
+                closed.append((strokes, width, height))
+    if not closed:
+        return sides
+    every = level + upright
+    ink = components(mask & ~cover_lines(mask, list(compress(every, long))))
+    pieces = [_pieces_under(line, ink.labels) for line in every]
+    touched = [set().union(*(pieces[stroke] for stroke in strokes)) for strokes, *_ in closed]
+    whole = {
+        label
+        for (_, width, height), labels in zip(closed, touched, strict=True)
+        for label in labels
+        if width > _WHOLE * np.ptp(ink.boxes[label - 1, ::2])
+        and height > _WHOLE * np.ptp(ink.boxes[label - 1, 1::2])
+    }
+    for (strokes, *_), labels in zip(closed, touched, strict=True):
+        sides[strokes] |= labels <= whole
     return sides
+
+
+def _pieces_under(line: Line, labels: Labels) -> set[int]:
+    """Return the labels of the ink under a line, at some places along it."""
+    places = np.linspace(0, len(line.at) - 1, 5).round().astype(int)[1:-1]
+    along, across = places + line.start, line.at[places].round().astype(int)
+    rows, columns = (along, across) if line.upright else (across, along)
+    under = labels[rows.clip(0, labels.shape[0] - 1), columns.clip(0, labels.shape[1] - 1)]
+    return set(under.tolist()) - {0}
 
 
 def _spans(line: Line, start: float, end: float) -> bool:

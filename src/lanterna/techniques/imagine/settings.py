@@ -41,7 +41,7 @@ class Imagine(Drawing):
         return text
 
 
-class Film(Imagine):
+class ImagineFilm(Imagine):
     """A film of the way from noise to digits."""
 
     frames: int = Field(default=60, ge=2, le=201, description="The number of frames.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lanterna.devices import choose_device
+from lanterna.files import refuse_to_overwrite
 from lanterna.images.digits import mnist
 from lanterna.settings import networks_folder
 from lanterna.techniques.derive import film_of, sheet_of
@@ -28,7 +29,7 @@ from lanterna.techniques.imagine.algorithm import (
 )
 from lanterna.techniques.imagine.ink import own_digit
 from lanterna.techniques.imagine.network import load_network, save_network
-from lanterna.techniques.imagine.settings import Between, Film, Imagine, Like
+from lanterna.techniques.imagine.settings import Between, Imagine, ImagineFilm, Like
 from lanterna.techniques.technique import Frame, Input, Result, SheetCell, Technique, Work
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class _Flow:
         self.frames: Generator[LearningFrame, Any, None] | None = None
         self.learning_steps = 0
         if not self.file.is_file():
+            refuse_to_overwrite(self.file, force=True)  # before minutes of learning
             job.fetch("mnist")
             digits = mnist("train")
             self.frames = learn(digits, self.learning, device=job.device, **job.checkpointing)
@@ -217,7 +219,7 @@ SHEET = sheet_of(
 
 
 def _film(job: Job, done: int) -> Frames:
-    settings: Film = job.settings
+    settings: ImagineFilm = job.settings
     classes = _classes(settings.digits)
     network, noise = _Flow(job).open(), noise_of(settings.seed, len(classes))
     way = settings.changed({"steps": settings.frames - 1})
@@ -229,8 +231,9 @@ def _film(job: Job, done: int) -> Frames:
 
 FILM = film_of(
     IMAGINE, name="imagine-film", title="A film", help="A film of the way from noise to digits.",
-    settings=Film, film_flag="film", outputs=("film",), shown_first=("digits", "seed", "frames", "fps"),
-    hidden=("steps",), frames=_film, length=lambda job: (job.settings.frames, job.settings.fps),
+    settings=ImagineFilm, film_flag="film", outputs=("film",),
+    shown_first=("digits", "seed", "frames", "fps"), hidden=("steps",), frames=_film,
+    length=lambda job: (job.settings.frames, job.settings.fps),
 )  # fmt: skip
 
 TECHNIQUES = (IMAGINE, BETWEEN, LIKE, SHEET, FILM)
