@@ -63,7 +63,7 @@ class Learning(Settings):
     verb: ClassVar[str] = "grow"
 
     training: int = Field(
-        default=800, ge=1, le=100_000, description="Training steps, if there is no rule yet."
+        default=1000, ge=1, le=100_000, description="Training steps, if there is no rule yet."
     )
     detail: int = Field(
         default=128, ge=32, le=1024,
