@@ -37,13 +37,12 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def describe_device(device: torch.device) -> str:
-    """Describe a device and its fast precision, for example `cpu (2 threads, bfloat16)`."""
+    """Describe a device, for example `cpu (2 threads)`."""
     threads = torch.get_num_threads()
     hardware = f"{threads} thread{'s' * (threads > 1)}" if device.type == "cpu" else ""
     if device.type == "cuda":
         hardware = torch.cuda.get_device_name(device)
-    parts = [hardware, str(fast_dtype(device)).removeprefix("torch.")]
-    return f"{device.type} ({', '.join(filter(None, parts))})"
+    return f"{device.type} ({hardware})" if hardware else device.type
 
 
 def free_memory(device: torch.device) -> int | None:

@@ -253,8 +253,8 @@ def test_a_dream_climbs_and_octaves_add_longer_waves(monkeypatch):
     monkeypatch.setattr(dream, "LAYERS", ("block5", "block9"))
     result = outcome("dream", **SMALL_DREAM)
     numbers = result.finding.numbers
-    assert numbers["coffee, times as strong"] > 1.1
-    assert numbers["coffee, wavelength, 2 octaves"] > 1.1 * numbers["coffee, wavelength, 1 octave"]
+    assert numbers["cup, times as strong"] > 1.1
+    assert numbers["cup, wavelength, 2 octaves"] > 1.1 * numbers["cup, wavelength, 1 octave"]
     assert [type(each) for each in result.charts[:3]] == [Picture] * 3
     uphill = dream.gradient
     monkeypatch.setattr(dream, "gradient", lambda *of: -uphill(*of))

@@ -89,10 +89,10 @@ def test_jobs_and_their_pictures_have_real_names(studio: Server) -> None:
     cat = studio("POST", "/api/examples/chelsea.png")["id"]
     settings = {"size": 64, "octaves": 1, "steps": 1}
     job = studio.wait(studio.start("dream", preset="gentle", settings=settings, inputs=[("picture", cat)]))
-    assert re.fullmatch(r"Chelsea · dream · gentle · \d\d:\d\d( \(\d+\))?", job["title"])
+    assert re.fullmatch(r"Cat · dream · gentle · \d\d:\d\d( \(\d+\))?", job["title"])
     picture = studio("GET", f"/api/pictures/{job['picture']}")
     assert picture["title"].startswith(job["title"])
-    assert re.fullmatch(r"Chelsea-dream-gentle-\d\d-\d\d(-\d+)*\.png", picture["file"])
+    assert re.fullmatch(r"Cat-dream-gentle-\d\d-\d\d(-\d+)*\.png", picture["file"])
     studio("PATCH", f"/api/gallery/{picture['id']}", {"title": "Whiskers at dawn"})
     assert studio("GET", f"/api/jobs/{job['id']}")["title"] == "Whiskers at dawn"
     assert studio("GET", f"/api/pictures/{picture['id']}")["file"] == "Whiskers-at-dawn.png"
@@ -269,7 +269,7 @@ def test_what_is_dropped_in_any_room_is_taken(page: Page, studio: Server):
 def test_a_running_job_keeps_every_change_and_shows_its_end_in_every_tab(page: Page, studio: Server):
     go(page, f"#/dream?{ENDLESS}")
     start = page.get_by_role("button", name="Start")
-    expect(page.get_by_role("img", name="chelsea")).to_be_visible()
+    expect(page.get_by_role("img", name="cat")).to_be_visible()
     start.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Start another")).to_be_focused()

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
     from served import Server
 
-ROOMS = ("learn", "read", "train", "look", "dream", "style", "paint", "gallery")
+ROOMS = ("learn", "read", "train", "look", "dream", "style", "paint", "imagine", "grow", "gallery")
 
 
 def test_a_dream_starts_with_an_example_and_ends_in_the_gallery(page: Page, studio: Server):
     go(page, f"#/dream?{SMALL}")
-    before = page.get_by_role("img", name="chelsea")
+    before = page.get_by_role("img", name="cat")
     expect(before).to_be_visible()
     page.get_by_role("button", name="Start").click()
     expect(page.locator(".facts")).to_contain_text("done")
@@ -207,10 +207,10 @@ def test_the_queue_is_reordered_and_emptied(page: Page, studio: Server):
         number.fill(str(seed))
         number.press("Enter")
         page.get_by_role("button", name="Start another").click()
-        expect(page.locator(".facts")).to_contain_text("waits for Chelsea · dream · ")
+        expect(page.locator(".facts")).to_contain_text("waits for Cat · dream · ")
         expect(page.locator(".count")).to_have_text(str(seed))
     page.get_by_role("button", name=re.compile("^Queue")).click()
-    up = page.get_by_role("button", name=re.compile("^Move up: Chelsea · dream · "))
+    up = page.get_by_role("button", name=re.compile("^Move up: Cat · dream · "))
     up.last.click()
     expect(up).to_have_count(2)
 

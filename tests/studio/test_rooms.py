@@ -112,7 +112,7 @@ def test_each_painting_has_its_own_mask(page: Page, studio: Server):
     go(page, "#/style?size=96&steps=2")
     expect(page.locator('[data-role="style"] img')).to_have_count(1)
     page.locator('[data-role="style"]').nth(1).get_by_role("button").click()
-    page.get_by_role("button", name="chelsea", exact=True).click()
+    page.get_by_role("button", name="cat", exact=True).click()
     page.get_by_role("button", name="Draw a mask for 2").click()
     mask = page.get_by_role("application", name=re.compile("where its style goes: style 2"))
     draw_stroke(page, mask, ((0.1, 0.5), (0.4, 0.5)))
@@ -424,7 +424,7 @@ def test_missing_items_are_offered_and_a_closed_studio_reported(
         shutil.rmtree(tmp_path / "shelf", ignore_errors=True)
         (tmp_path / "shelf").symlink_to(real_shelf, target_is_directory=True)
         go(page, f"#/dream?{SMALL}")
-        expect(page.get_by_role("img", name="chelsea")).to_be_visible()
+        expect(page.get_by_role("img", name="cat")).to_be_visible()
         first.close()
         expect(page.get_by_text("Connection lost")).to_be_visible()
         second = Server(tmp_path, "--port", str(first.port))  # has the same token: the page works on

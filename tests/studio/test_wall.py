@@ -89,7 +89,7 @@ def test_a_click_paints_in_a_built_in_style(page: Page, studio: Server):
     assert (job["kind"], job["settings"]["built_in"], job["settings"]["brush"]) == ("instant", [19], 3)
     painted = studio("GET", f"/api/pictures/{job['picture']}")
     assert painted["recipe"]["settings"]["built_in"] == [19]
-    assert painted["title"].startswith("Chelsea · instant · blue brush strokes · ")
+    assert painted["title"].startswith("Cat · instant · blue brush strokes · ")
     page.get_by_label("Built in").select_option("golden ink")
     assert settings_in(page)["built_in"] == "11"
     page.get_by_role("button", name="Show the wall").click()

@@ -247,7 +247,7 @@ def test_paintings_blend(small, paintings):
 def test_built_in_styles_have_names():
     assert Instant.checked({"built_in": ["golden ink", "19", 3]}).built_in == (11, 19, 3)
     assert len(set(STYLE_NAMES)) == 26
-    with pytest.raises(UsageError, match=r"^built_in: .* did you mean golden-ink\?"):
+    with pytest.raises(UsageError, match=r"^built_in: .* choose from golden-ink"):
         Instant.checked({"built_in": ["golden-inks"]})
 
 

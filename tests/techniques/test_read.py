@@ -195,7 +195,7 @@ def test_the_command_trains_a_network_first(
     command = ["read", str(tmp_path / "page.jpg"), "--network", "dense"]
     assert main(command) == 0
     output = capsys.readouterr().err.splitlines()
-    assert output[0] == "no network has been trained yet: training dense first, once"
+    assert output[0] == "there is no network dense yet: training it first, once"
     assert output[1].split() == ["epoch", "loss", "training", "validation", "digits", "a", "second"]
     assert [line.split()[0] for line in output[2:4]] == ["1", "2"]
     assert main(command) == 0

@@ -7,6 +7,7 @@ after it again, measures the gradient with respect to that value.
 
 from __future__ import annotations
 
+import math
 import random
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -19,6 +20,7 @@ from lanterna.lessons.circuit_picture import circuit_pictures, label
 from lanterna.lessons.lecture import grierson
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.lessons.scalars import FUNCTIONS, Value, circuit
+from lanterna.lessons.text import counted
 from lanterna.techniques.technique import Settings
 
 if TYPE_CHECKING:
@@ -168,9 +170,8 @@ def experiment(settings: Circuits) -> Outcome:
     if agree and torch_gap < 1e-9:
         verdict = "holds"
         words += (
-            "The backward pass finds the same gradients as nudging each value: they differ by at most "
-            f"{gap:.0e} of the largest one. The gates' own derivatives agree with nudges as well, to within "
-            f"{local_gap:.0e}."
+            f"The backward pass finds the same gradients as nudging each value: they agree {_digits(gap)}. "
+            "The gates' own derivatives agree with nudges as well."
         )
     elif at_corner and torch_gap < 1e-9:
         verdict = "holds only when"
@@ -180,13 +181,11 @@ def experiment(settings: Circuits) -> Outcome:
         )
     else:
         words += (
-            "The gradients of the backward pass and of the nudges differ by up to "
-            f"{max(gap, local_gap):.0e} of the largest one."
+            f"The gradients of the backward pass and of the nudges agree only {_digits(max(gap, local_gap))}."
         )
     if settings.others:
         words += (
-            f" On {settings.others} random circuits our gradients and torch's differ by at most "
-            f"{torch_gap:.0e}."
+            f" On {settings.others} random circuits our gradients and torch's agree {_digits(torch_gap)}."
         )
     ends = [min(nudged), max(nudged)]
     charts: list[Chart | Picture] = [
@@ -209,6 +208,12 @@ def _gap(gradients: Sequence[float], measured: Sequence[float]) -> float:
     """Return the largest difference, relative to the largest gradient."""
     scale = max(1e-9, *(abs(gradient) for gradient in (*gradients, 0.0)))
     return max((abs(a - b) for a, b in zip(gradients, measured, strict=True)), default=0.0) / scale
+
+
+def _digits(gap: float) -> str:
+    """Say to how many digits numbers agree whose relative difference is `gap`."""
+    digits = min(16, math.floor(-math.log10(gap))) if gap else 16  # the digits that 64 bits hold
+    return f"to {counted(digits, 'digit')}" if digits > 0 else "in no digit"
 
 
 def _named(names: Sequence[str], derivatives: Sequence[float]) -> str:

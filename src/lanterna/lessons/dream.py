@@ -23,6 +23,7 @@ from lanterna.lessons.lecture import grierson
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Picture
 from lanterna.lessons.photographs import photograph
 from lanterna.lessons.progress import track
+from lanterna.lessons.subjects import SUBJECTS
 from lanterna.networks import open_network
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes import objectives
@@ -132,7 +133,7 @@ def experiment(settings: DeepDream) -> Outcome:
         ]
         for name, start in zip(track(names, "dreaming"), starts.values(), strict=True)
     }
-    first = starts[names[0]]
+    first, subject = starts[names[0]], SUBJECTS[names[0]]
     by_layer = {
         layer: dreamed(settings, network, first, layer, settings.octaves)
         for layer in track(LAYERS, "dreaming with each layer")
@@ -156,7 +157,7 @@ def experiment(settings: DeepDream) -> Outcome:
     if len(names) > 1:
         words += f" (Medians of {len(names)} photographs, and their range in brackets.)"
     numbers = {
-        f"{name}, {what}": value
+        f"{SUBJECTS[name]}, {what}": value
         for name, (single, many) in pairs.items()
         for what, value in (
             ("wavelength, 1 octave", single.wavelength),
@@ -168,7 +169,7 @@ def experiment(settings: DeepDream) -> Outcome:
         _sheet("The gradient is a picture", [
             (first, "the photograph"),
             (_as_picture(gradient(network, first, settings.layer)), "its gradient"),
-        ], f"the {names[0]}, and in grey how each of its pixels should change for {settings.layer}", 2),
+        ], f"the {subject}, and in grey how each of its pixels should change for {settings.layer}", 2),
         _sheet("Octaves", [
             (each.picture, label)
             for each, label in [
@@ -177,7 +178,7 @@ def experiment(settings: DeepDream) -> Outcome:
             ]
         ], "each photograph dreamed at one size, and below at several, from small to large", len(names)),
         _sheet("What each layer adds", [(each.picture, layer) for layer, each in by_layer.items()],
-               f"the {names[0]} dreamed with one layer after another, early to late", 3),
+               f"the {subject} dreamed with one layer after another, early to late", 3),
         Chart("How coarse the added forms are", "wavelength in pixels", "share of the change",
               [_line(f"{octaves}", [pair[n].change for pair in pairs.values()])
                for n, octaves in enumerate(("1 octave", f"{settings.octaves} octaves"))],

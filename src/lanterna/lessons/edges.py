@@ -119,7 +119,12 @@ def experiment(settings: Edges) -> Outcome:
                     f"{name}, median": kernels.explained.median().item(),
                     f"{name}, median of noise": kernels.chance.median().item()}  # fmt: skip
     charts: list[Chart | Picture] = [
-        Chart("Kernels, the best explained first", "percent of the kernels", "share explained", lines)
+        Chart(
+            "Kernels, the best explained first",
+            "percent of the kernels",
+            "share that a shape explains",
+            lines,
+        )
     ]
     if "conv" in networks:
         left = combining(networks["conv"])
@@ -138,7 +143,7 @@ def experiment(settings: Edges) -> Outcome:
     charts += [
         Picture(
             f"First kernels of {name}", kernels_sheet(kernels, name),
-            "the kernels, those that an edge, bar or blob explains best first, with the share explained",
+            "kernels, those that an edge, bar or blob explains best first, with the share that it explains",
         )
         for name, kernels in measured.items()
     ]  # fmt: skip

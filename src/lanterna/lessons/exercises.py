@@ -348,7 +348,7 @@ def _forms_of_one_octave() -> str:
     found = measured(dream.LESSON)
     assert found is not None
     numbers = found.document["finding"]["numbers"]
-    one, four = (numbers[f"chelsea, wavelength, {octaves}"] for octaves in ("1 octave", "4 octaves"))
+    one, four = (numbers[f"cat, wavelength, {octaves}"] for octaves in ("1 octave", "4 octaves"))
     return "fine" if one < four else "coarse"
 
 

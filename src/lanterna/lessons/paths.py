@@ -125,7 +125,7 @@ def experiment(settings: FollowPaths) -> Outcome:
             f"Pixels for and against {answer}", overlay_signed(image, heat(found), 448),
             f"the digit: amber pixels speak for {answer}, blue ones against it",
         ),
-        Chart(f"The ten outputs, {_short(settings.cut)} of connections cut", "class", "logit",
+        Chart(f"The ten outputs, {_short(settings.cut)} of connections cut", "class", "logit (score)",
               [Line("before", classes, before.tolist(), "marks"),
                Line("after", classes, after.tolist(), "marks")],
               whole_across=True),
@@ -146,10 +146,12 @@ def _conclusion(
     adds_up = found.error <= _ROUNDING * max(1.0, abs(found.value))
     destroyed = by_paths < min(by_weights, by_chance) - _MARGIN
     reads = int(after.argmax())
+    which = f"Test digit {settings.digit}" if settings.digit else "The first test digit"
     changed = f"it reads {reads}" if reads != found.answer else f"it still reads {reads}"
     words = (
-        f"Test digit {settings.digit}, a {label}, is read as {found.answer} with a logit of "
-        f"{found.value:.2f}. At every layer the contributions add up to that, to within {found.error:.0e}. "
+        f"{which}, a {label}, is read as {found.answer} with a logit, the score of an answer, of "
+        f"{found.value:.2f}. At every layer the contributions add up to that, "
+        f"{'but for rounding' if adds_up else f'but for {found.error:.2g}'}. "
         f"Without the {_short(settings.cut)} of its connections that contribute most, {changed}. On average "
         f"over {counted(settings.digits, 'digit')}: {_fate(index, by_paths)}. Cut as many of the largest "
         f"weights instead and {percent(by_weights)} of the answer remains, or random ones and "

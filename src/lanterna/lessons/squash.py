@@ -13,6 +13,7 @@ a quarter of tanh's, and with biases that cancel the mean of its inputs, 0.5.
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import dataclass
 from itertools import product
@@ -167,38 +168,26 @@ def experiment(settings: Saturation) -> Outcome:
     def sooner(activation: Activation) -> list[int]:
         return [depth for depth in depths if steps[activation, depth] <= _SOONER * steps["sigmoid", depth]]
 
-    verdict, words = _conclusion(settings, depths, sooner("relu"), sooner("tanh"), any(reached.values()))
     deepest = depths[-1]
+    verdict, words = _conclusion(
+        settings, depths, sooner("relu"), sooner("tanh"), gradients["sigmoid", deepest][0],
+        any_reached=any(reached.values()),
+    )  # fmt: skip
     if (
         reached["suited sigmoid", deepest] > settings.runs / 2
         and reached["sigmoid", deepest] <= settings.runs / 2
     ):
         words += (
-            f" Nor because of the sigmoid's shape: with {counted(deepest, 'hidden layer')} the same sigmoid "
+            " Nor because of the sigmoid's shape: the same sigmoid "
             f"learns in {_needed(settings, runs['suited sigmoid', deepest])} steps if its weights start "
             "larger and its biases cancel the mean of its inputs (the suited sigmoid). What stops it "
             "at depth is the start."
         )
-    first = {activation: gradients[activation, deepest][0] for activation in ACTIVATIONS}
-    most_dead = {
-        activation: max(dead_units[activation, depth] for depth in depths) for activation in ACTIVATIONS
-    }
-    ends = dict.fromkeys((depths[0], deepest))
-    words = " ".join([
-        *(
-            f"With {counted(depth, 'hidden layer')} ReLU needs {_needed(settings, runs['relu', depth])} "
-            f"steps, tanh {_needed(settings, runs['tanh', depth])} and sigmoid "
-            f"{_needed(settings, runs['sigmoid', depth])}."
-            for depth in ends
-        ),
-        words,
-        f"With {counted(deepest, 'hidden layer')}, before the first step, the correction (the gradient) that "
-        f"reaches the first layer is {_fraction(first['sigmoid'])} of the last layer's with sigmoids, "
-        f"{_fraction(first['tanh'])} with tanh and {_fraction(first['relu'])} with ReLU.",
-        f"In the end, up to {percent(most_dead['relu'])} of the ReLU units are dead, "
-        f"{percent(most_dead['sigmoid'])} of the sigmoid units and {percent(most_dead['tanh'])} of the tanh "
-        "units.",
-    ])  # fmt: skip
+    relu, tanh, sigmoid = (runs[activation, deepest] for activation in ("relu", "tanh", "sigmoid"))
+    words = (
+        f"With {counted(deepest, 'hidden layer')} ReLU needs {_needed(settings, relu, spread=True)} steps, "
+        f"tanh {_needed(settings, tanh)} and sigmoid {_needed(settings, sigmoid)}. {words}"
+    )
     numbers = {
         f"{activation}, {depth}: {what}": float(value)
         for activation, depth in runs
@@ -224,13 +213,13 @@ def experiment(settings: Saturation) -> Outcome:
               whole_across=True),
     ]  # fmt: skip
     rows = [
-        ("hidden layers", "activation", "steps", "runs that reached the goal", "first layer's gradient",
-         "dead units"),
+        ("hidden layers", "activation", "steps", "runs that reached the goal",
+         "first layer's gradient, times smaller than the last's", "dead units"),
         *(
             (
                 str(depth), activation, f"{steps[activation, depth]:.0f}",
                 f"{reached[activation, depth]} of {settings.runs}",
-                f"{gradients[activation, depth][0]:.2g}", percent(dead_units[activation, depth], 1),
+                _times(gradients[activation, depth][0]), percent(dead_units[activation, depth], 1),
             )
             for activation, depth in runs
         ),
@@ -239,9 +228,13 @@ def experiment(settings: Saturation) -> Outcome:
 
 
 def _conclusion(
-    settings: Saturation, depths: list[int], relu: list[int], tanh: list[int], any_reached: bool
-) -> tuple[Verdict, str]:
-    """Return the verdict, given the depths at which ReLU and tanh clearly learn sooner than sigmoid."""
+    settings: Saturation, depths: list[int], relu: list[int], tanh: list[int], arrives: float,
+    *, any_reached: bool,
+) -> tuple[Verdict, str]:  # fmt: skip
+    """Return the verdict, given the depths at which ReLU and tanh clearly learn sooner than sigmoid.
+
+    `arrives` is the share of the gradient that reaches the first layer through all layers of sigmoids.
+    """
     if not any_reached:
         return (
             "holds only when",
@@ -256,14 +249,15 @@ def _conclusion(
         if tanh != depths:
             words += f" (with {listed(tanh)} hidden layers)"
         words += (
-            ". What differs is how much of the gradient arrives: a layer cannot learn from a correction that "
-            "does not reach it"
+            f". What differs is how much of the gradient arrives: with sigmoids, before the first step, the "
+            f"first layer's is {_times(arrives)} times smaller than the last layer's, and a layer cannot "
+            "learn from a correction that does not reach it"
         )
     return "holds" if relu == depths and not tanh else "holds only when", f"{words}."
 
 
-def _needed(settings: Saturation, runs: Sequence[TrainingRun]) -> str:
-    """Return the steps that trainings needed: the median, and the range or how many got there."""
+def _needed(settings: Saturation, runs: Sequence[TrainingRun], *, spread: bool = False) -> str:
+    """Return the steps that trainings needed: the median, and the range if asked, or how many got there."""
     steps = sorted(run.steps for run in runs)
     reached = sum(run.reached for run in runs)
     if not reached:
@@ -271,7 +265,7 @@ def _needed(settings: Saturation, runs: Sequence[TrainingRun]) -> str:
     median = f"{statistics.median(steps):.0f}"
     if reached < len(runs):
         return f"{median} or more ({reached} of {len(runs)} get there)"
-    return f"{median} ({steps[0]} to {steps[-1]})" if steps[0] < steps[-1] else median
+    return f"{median} ({steps[0]} to {steps[-1]})" if spread and steps[0] < steps[-1] else median
 
 
 def _lines(depths: list[int], values: dict[tuple[Activation, int], float]) -> list[Line]:
@@ -282,14 +276,10 @@ def _lines(depths: list[int], values: dict[tuple[Activation, int], float]) -> li
     ]
 
 
-def _fraction(value: float) -> str:
-    """Return a share in words: 20 %, 3 thousandths, 3 millionths."""
-    if value >= 0.01:
-        return percent(value)
-    for name, unit in (("thousandth", 1e-3), ("millionth", 1e-6), ("billionth", 1e-9)):
-        if value >= unit:
-            return f"only {counted(round(value / unit), name)}"
-    return "nothing"
+def _times(share: float) -> str:
+    """Return how many times smaller a share is than 1, with two digits: `2.6`, `1,000`, `300,000`."""
+    factor = float(f"{1 / share:.2g}") if share else math.inf
+    return f"{factor:,.{1 if factor < 10 else 0}f}" if math.isfinite(factor) else "∞"
 
 
 LESSON = Lesson(

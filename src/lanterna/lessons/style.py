@@ -25,6 +25,8 @@ from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Pictu
 from lanterna.lessons.loop import descend
 from lanterna.lessons.photographs import photograph
 from lanterna.lessons.progress import track
+from lanterna.lessons.subjects import SUBJECTS
+from lanterna.lessons.text import percent
 from lanterna.networks import open_network
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.networks.pooling import with_pooling
@@ -193,16 +195,14 @@ def experiment(settings: StyleTransfer) -> Outcome:
             measure(network, result).outputs, measure(network, textures[settings.painting][0]).outputs,
         )
     )  # fmt: skip
+    subject = SUBJECTS[settings.photograph]
     words = (
-        f"From noise, {settings.steps} steps bring the Gram matrices {_ranged(closer, 0)} times closer to "
-        "those of a painting. Cut the painting into squares, shuffle them, and its Gram matrices hardly "
-        f"change: by {_ranged(rows['style, shuffled'], 3)}, on a scale from 0, the same, to 1. Those of "
-        f"another painting differ by {_ranged(rows['style, another'])}. But the content of the shuffled one, "
-        f"compared place by place, changes by {_ranged(rows['content, shuffled'])}, {_ranged(times, 0)} "
-        "times as much as its Gram matrices. (Medians of three paintings, and their range in brackets.) "
-        f"With the content of {settings.photograph} as a second goal, the distance from that "
-        f"content falls from {before[1]:.2f} to {final[1]:.2f}, and that from the style becomes "
-        f"{final[0]:.2f} instead of {before[0]:.2f}."
+        f"From noise, {settings.steps} steps bring the Gram matrices {_about(closer)} times closer to those "
+        f"of a painting (with three paintings, {min(closer):.0f} to {max(closer):.0f} times). Cut a painting "
+        f"into squares and shuffle them: its content, compared place by place, changes {_about(times)} times "
+        "as much as its Gram matrices; those of another painting are far away, as the table shows. With the "
+        f"content of the {subject} as a second goal, the distance from the {subject} "
+        f"{_changed(before[1], final[1])}, and that from the style {_changed(before[0], final[0])}."
     )
     numbers = {"times closer": statistics.median(closer)}
     numbers |= {
@@ -216,7 +216,7 @@ def experiment(settings: StyleTransfer) -> Outcome:
         _sheet("1. Feature maps", _maps(target.outputs["relu2_1"], chosen), 3,
                "the painting, and where eight features of relu2_1 are found in it: brighter is more"),
         _sheet("2. Gram matrices: which features occur together", [
-            (chosen, settings.painting), (mixed[settings.painting], "shuffled"), (photo, settings.photograph),
+            (chosen, settings.painting), (mixed[settings.painting], "shuffled"), (photo, subject),
             *((_gram(outputs["relu1_1"], settings.size), "its Gram matrix") for outputs in (
                 target.outputs, again[settings.painting], measure(network, photo).outputs)),
         ], 3, "a painting, the same shuffled and a photograph; below each its Gram matrix of relu1_1"),
@@ -235,7 +235,11 @@ def experiment(settings: StyleTransfer) -> Outcome:
               [Line(name, range(settings.steps), losses) for name, (_, losses) in textures.items()],
               log_up=True),
     ]  # fmt: skip
-    return Outcome(Finding(verdict, words, numbers, (settings.seed,)), charts)
+    table = [
+        ("differences, from 0, the same, to 1", *PAINTINGS),
+        *((row, *(f"{value:.3f}" for value in values)) for row, values in rows.items()),
+    ]
+    return Outcome(Finding(verdict, words, numbers, (settings.seed,)), charts, table)
 
 
 def _maps(output: Tensor, picture: Tensor) -> list[tuple[Tensor, str]]:
@@ -260,19 +264,24 @@ def _sheet(title: str, tiles: list[tuple[Tensor, str]], columns: int, words: str
     return Picture(title, contact_sheet(tiles, columns=columns, side=tiles[0][0].shape[-1], gap=8), words)
 
 
-def _ranged(values: list[float], digits: int = 2) -> str:
-    """Return the median and the range."""
-    low, middle, high = (
-        f"{each:.{digits}f}" for each in (min(values), statistics.median(values), max(values))
-    )
-    return f"{middle} ({low} to {high})" if low != high else middle
+def _about(values: list[float]) -> str:
+    """Return the median, with one significant digit."""
+    return f"about {float(f'{statistics.median(values):.1g}'):,.0f}"
+
+
+def _changed(before: float, after: float) -> str:
+    """Say by how many percent a distance falls or rises."""
+    return f"{'falls' if after < before else 'rises'} by {percent(abs(after / before - 1))}"
 
 
 LESSON = Lesson(
     "style", "How style transfer works", "What is a style, in numbers?",
     "A style is which features occur together in a picture, wherever they are; content is where they are.",
     "src/lanterna/lessons/style.py", StyleTransfer, experiment, needs=("photographs", "vgg19"),
-    quote=grierson("Use your own images to create your own style transfer and GAN outputs if you can."),
+    quote=grierson(
+        "Two popular techniques are style transfer and using generative image models, such as Generative "
+        "Adversarial Networks (GANs)."
+    ),
     explanation="""
         Think of your favourite soup. A list of what is in it, and of what always comes together on one
         spoon, says a lot about how it tastes, and nothing about where in the bowl each piece lies. Stir

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lanterna.networks.trained import is_trained
+from lanterna.networks.trained import CHECKPOINT, is_trained, trained_folder
 from lanterna.surfaces.cli import preview
 from lanterna.surfaces.cli.common import say
 from lanterna.techniques.train import technique
@@ -30,6 +30,8 @@ def open_or_train(name: str, *, device: str, quiet: bool = False) -> Network:
     """
     if name not in ("conv", "dense") or is_trained(name):
         return technique.open_or_train(name, device=device)
-    say(f"no network has been trained yet: training {name} first, once", quiet=quiet)
+    say(f"there is no network {name} yet: training it first, once", quiet=quiet)
+    if (trained_folder(name) / CHECKPOINT).exists():
+        say(f"a training of {name} was stopped: lanterna train {name} --resume goes on with it", quiet=quiet)
     with watching(quiet=quiet) as watch:
         return technique.open_or_train(name, device=device, watch=watch)

@@ -1,5 +1,7 @@
 """`lanterna examples`: pictures to begin with, saved where the user is."""
 
+import os
+import shlex
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from lanterna import shelf
+from lanterna.errors import UsageError
 from lanterna.files import atomic_write, refuse_to_overwrite
 from lanterna.images import open_picture, save_picture
 from lanterna.shelf.table import ITEMS
@@ -34,21 +37,32 @@ def examples(
 
     All may be used freely; the photographs are from the shelf.
     """
-    for name in (PAGE[0], *PHOTOGRAPHS):
+    names = (PAGE[0], *PHOTOGRAPHS)
+    for name in names:
+        if not force and os.path.lexists(folder / name):
+            raise UsageError(
+                f"{folder / name} already exists: choose another folder, or give --force to overwrite it"
+            )
         refuse_to_overwrite(folder / name, force=force)
     fetch_missing("photographs", quiet=quiet)
     source = shelf.need("photographs")
     licences = {each.filename: each.licence for each in ITEMS["photographs"].members}
-    with atomic_write(folder / PAGE[0]) as place:
-        place.write_bytes(files("lanterna.surfaces.cli").joinpath("page.jpg").read_bytes())
     rows = [(*PAGE, "MIT, as Lanterna itself")]
-    for name, (photograph, what) in PHOTOGRAPHS.items():
-        save_picture(open_picture(source / photograph), folder / name, force=force)
-        rows.append((name, what, licences[photograph]))
+    missing = [folder / name for name in names if not (folder / name).exists()]
+    try:
+        with atomic_write(folder / PAGE[0]) as place:
+            place.write_bytes(files("lanterna.surfaces.cli").joinpath("page.jpg").read_bytes())
+        for name, (photograph, what) in PHOTOGRAPHS.items():
+            save_picture(open_picture(source / photograph), folder / name, force=force)
+            rows.append((name, what, licences[photograph]))
+    except BaseException:
+        for file in missing:  # all or none, so that the same command can be tried again
+            file.unlink(missing_ok=True)
+        raise
     if json:
         emit_json(
             [{"file": str(folder / name), "what": what, "licence": licence} for name, what, licence in rows]
         )
         return
     show(*(f"{name:<12}{what}: {licence}" for name, what, licence in rows))
-    say("Try: lanterna classify cat.jpg", quiet=quiet)
+    say(f"Try: lanterna classify {shlex.quote(str(folder / 'cat.jpg'))}", quiet=quiet)

@@ -118,7 +118,7 @@ class Guard:
 
         async def send_secured(message: Message) -> None:
             if message["type"] == "http.response.start":
-                policy = _LOOK_POLICY if scope["path"] == LOOK_PATH else self.policy
+                policy = _LOOK_POLICY if scope["path"].startswith(LOOK_PATH) else self.policy
                 cors = _cors_headers(allowed_origin) if allowed_origin else ()
                 message["headers"] = [*message.get("headers", ()), policy, *self.headers, *cors]
             await send(message)

@@ -37,10 +37,18 @@ def example_photographs() -> list[Example]:
     here = shelf.is_fetched("photographs")
     members = shelf.ITEMS["photographs"].members
     return [
-        {"name": member.filename, "title": member.filename.rpartition(".")[0].replace("_", " "),
+        {"name": member.filename, "title": photograph_title(member.filename),
          "licence": member.licence, "here": here}
         for member in members
     ]  # fmt: skip
+
+
+def photograph_title(name: str) -> str:
+    """Return what a photograph shows, by the name of its file."""
+    from lanterna.lessons.subjects import SUBJECTS
+
+    stem = name.rpartition(".")[0]
+    return SUBJECTS.get(stem, stem.replace("_", " "))
 
 
 def photograph(name: str) -> Path:

@@ -54,7 +54,8 @@ void main() {
   for (int i = -1; i <= 1; i++) for (int j = -1; j <= 1; j++) {
     ivec2 from = (at + ivec2(j, i) + side) % side;
     vec4 v[3];
-    v[0] = texelFetch(cells0, from, 0); v[1] = texelFetch(cells1, from, 0); v[2] = texelFetch(cells2, from, 0);
+    v[0] = texelFetch(cells0, from, 0); v[1] = texelFetch(cells1, from, 0);
+    v[2] = texelFetch(cells2, from, 0);
     float wide = float((2 - abs(i)) * j) / 8.0, high = float((2 - abs(j)) * i) / 8.0;
     float lap = i == 0 && j == 0 ? -1.0 : float((2 - abs(i)) * (2 - abs(j))) / 12.0;
     for (int g = 0; g < 3; g++) { across[g] += wide * v[g]; down[g] += high * v[g]; around[g] += lap * v[g]; }

@@ -41,6 +41,7 @@ def texture_page(rules: Sequence[Rule], names: Sequence[str], picture: Tensor) -
 <title>{escape(title)}, alive</title>
 <style>
 {_text("surfaces/web/theme.css")}{_text("techniques/grow/grow.css")}</style>
+<script>{_text("surfaces/web/theme.js")}</script>
 <main>
 <div class="well">
 <img src="data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}" alt="{escape(title)}">

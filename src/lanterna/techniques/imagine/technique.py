@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lanterna.devices import choose_device
+from lanterna.files import refuse_to_overwrite
 from lanterna.images.digits import mnist
 from lanterna.settings import networks_folder
 from lanterna.techniques.derive import film_of, sheet_of
@@ -71,6 +72,7 @@ class _Flow:
         self.frames: Generator[LearningFrame, Any, None] | None = None
         self.learning_steps = 0
         if not self.file.is_file():
+            refuse_to_overwrite(self.file, force=True)  # before minutes of learning
             job.fetch("mnist")
             digits = mnist("train")
             self.frames = learn(digits, self.learning, device=job.device, **job.checkpointing)

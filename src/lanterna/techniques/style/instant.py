@@ -70,9 +70,10 @@ def _style_number(style: object) -> object:
     name = style.strip().lower().replace(" ", "-")
     if name in STYLE_NAMES:
         return STYLE_NAMES.index(name)
-    close = difflib.get_close_matches(name, STYLE_NAMES, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(STYLE_NAMES)}"
-    raise ValueError(f"no built-in style has this name: {hint}")
+    close = [each for each in STYLE_NAMES if name in each] or difflib.get_close_matches(
+        name, STYLE_NAMES, n=1
+    )
+    raise ValueError(f"no built-in style has this name: choose from {', '.join(close or STYLE_NAMES)}")
 
 
 class Instant(Settings):

@@ -1,7 +1,8 @@
 """What runs a picture through a network: the page for the frame in the room Look, and a layer's channels.
 
-The page is the one that `lanterna look` writes, with inline scripts. The guard serves it with its own content
-security policy, in a sandbox: its scripts run, but cannot reach the studio.
+And the page in which a texture lives. The pages are those that commands write, with inline scripts. The guard
+serves them with their own content security policy, in a sandbox: their scripts run, but cannot reach the
+studio.
 """
 
 from __future__ import annotations
@@ -44,6 +45,16 @@ async def look(request: Request) -> Response:
     return HTMLResponse(page, headers={"cache-control": "no-store"})
 
 
+async def texture(request: Request) -> Response:
+    """Return the page in which a picture that was grown lives."""
+    studio = studio_of(request)
+    picture = studio.store.picture(checked_id(request.query_params["picture"]))
+    file = studio.store.file(picture)
+    title, rule = picture["title"] or "A texture", file.with_suffix(".safetensors")
+    page = await _in_looker(studio, "the texture", _living_page, rule, file, title)
+    return HTMLResponse(page, headers={"cache-control": "no-store"})
+
+
 async def channels(request: Request) -> Response:
     """Return a layer's channels on a picture (by default an example), the most active first."""
     studio, query = studio_of(request), request.query_params
@@ -66,6 +77,15 @@ async def _in_looker(studio: Studio, name: str, function: Callable[..., _Result]
 def _titled_page(name: str, file: Path | None, title: str) -> str:
     with display_names({} if file is None else {file: title}):
         return _page(name, file, title, _last_trained(name))
+
+
+def _living_page(rule: Path, picture: Path, title: str) -> str:
+    from lanterna.images import open_picture
+    from lanterna.techniques.grow.page import texture_page
+    from lanterna.techniques.grow.rule import open_rule
+
+    with display_names({rule: title}):
+        return texture_page([open_rule(rule)], [title], open_picture(picture))
 
 
 def _last_trained(name: str) -> float:
@@ -103,6 +123,9 @@ ROUTES = [
     ApiRoute(PATH, look, answer="text/html", query={
         "network": parameter("The network; default conv.", min_length=1),
         "picture": parameter("The picture's id; default a test digit.", Id),
+    }),
+    ApiRoute(f"{PATH}/texture", texture, answer="text/html", query={
+        "picture": parameter("A picture that was grown.", Id),
     }),
     ApiRoute("/api/channels", channels, answer=Channels, query={
         "network": parameter("The network; default conv.", min_length=1),

@@ -40,7 +40,8 @@ async def add_example(request: Request) -> Response:
     upload = studio.store.incoming()
     try:
         await asyncio.to_thread(shelf_contents.copy_photograph, name, upload)
-        return ApiResponse(await import_file(studio, upload, "example", name.rpartition(".")[0]), 201)
+        title = await asyncio.to_thread(shelf_contents.photograph_title, name)
+        return ApiResponse(await import_file(studio, upload, "example", title), 201)
     finally:
         upload.unlink(missing_ok=True)
 

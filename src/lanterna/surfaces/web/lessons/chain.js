@@ -3,7 +3,7 @@
 
 import { button, choice, makeRandom, normal, plane, slider } from "lanterna/lessons/parts.js";
 import { set, svg } from "lanterna/svg.js";
-import { element, figure, precise } from "lanterna/words.js";
+import { element } from "lanterna/words.js";
 
 /** @import { Sheet } from "lanterna/lessons/parts.js" */
 
@@ -66,6 +66,14 @@ export function corrections(activation, depth, gain, centred, seed) {
   return { outputs: shown, shares: sizes.map((size) => size / sizes[depth]) };
 }
 
+/** A number of two digits: 2.6, 1,700, 300,000.
+    @param {number} value */
+const rounded = (value) => value.toLocaleString("en", { maximumSignificantDigits: 2 });
+
+/** How many times smaller than 1, or larger: ÷ 80,000, × 1.3.
+    @param {number} share */
+const times = (share) => (share < 1 ? `÷ ${rounded(1 / share)}` : `× ${rounded(share)}`);
+
 /** @param {HTMLElement} host */
 export function mount(host) {
   let [activation, depth, gain, centred, seed] = ["sigmoid", 8, 1, false, 0];
@@ -108,7 +116,8 @@ export function mount(host) {
     found = corrections(activation, depth, gain, centred, seed);
     const [first] = found.shares;
     status.textContent =
-      `A correction of 1 at the last layer arrives at the first as ${precise(first, 2)}. ` +
+      `At the first layer the correction is ${rounded(first < 1 ? 1 / first : first)} times ` +
+      `${first < 1 ? "smaller than" : "as large as"} at the last. ` +
       (first < 0.001
         ? "That layer learns nothing."
         : first > 100
@@ -149,7 +158,7 @@ export function mount(host) {
           svg(
             "text",
             { class: "value", x: Math.max(x, 28), y: height - 22 },
-            each < 64 && place && place < depth ? "" : figure(Number(share.toPrecision(1))),
+            each < 64 && place && place < depth ? "" : times(share),
           ),
           svg(
             "text",
@@ -161,8 +170,8 @@ export function mount(host) {
     );
     set(sheet, {
       "aria-label":
-        `${depth} hidden layers of ${activation}; the correction at each layer, first to last: ` +
-        `${found.shares.map((share) => figure(Number(share.toPrecision(1)))).join(", ")}`,
+        `${depth} hidden layers of ${activation}; the correction at each layer, relative to the last one, ` +
+        `first to last: ${found.shares.map(times).join(", ")}`,
     });
   }
   update();

@@ -84,7 +84,7 @@ function Plane() {
             problem
               ? html`
                 <div class="empty">
-                  <p role="status">A network has to learn to draw digits first. You can watch it.</p>
+                  <p role="status">A network has to learn to draw digits first, in some minutes. You can watch it.</p>
                   <p><button type="button" class="button primary" onClick=${learn}>Start learning</button></p>
                 </div>
               `
@@ -152,7 +152,7 @@ function Plane() {
             hint="From noise to digit. One step is a mean of many digits."
           />
           <p class="hint" role="status">
-            ${took == null ? "Drawing …" : `${took.toFixed(0)} ms from the noise to the digit`}
+            ${took == null ? !problem && "Drawing …" : `${took.toFixed(0)} ms from the noise to the digit`}
           </p>
           <p>
             <a href=${address("imagine", { view: "draw" })}>
