@@ -10,7 +10,7 @@ from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import TypedDict
 
 from lanterna.documents import is_unicode, repair_document
-from lanterna.errors import LanternaError, UsageError
+from lanterna.errors import LanternaError, OwnFileError, UsageError
 from lanterna.files import atomic_write, exclusive, read_regular
 from lanterna.lessons import exercises
 from lanterna.settings import answers_folder
@@ -98,7 +98,7 @@ def saved_answers() -> dict[str, dict[str, dict[str, Any]]]:
     except FileNotFoundError:
         return {}
     except (ValueError, OverflowError, RecursionError) as error:
-        raise LanternaError(
+        raise OwnFileError(
             f"{place}, your answers to exercises, is damaged: move it away to start again"
         ) from error
     except OSError as error:
