@@ -377,7 +377,7 @@ export function Exercise({ lesson, number, predict, answer, choices, ...exercise
   const saved = savedAnswers.value[lesson]?.[number] ?? {};
   const [typed, setTyped] = useState(/** @type {string | null} */ (null));
   const input = typed ?? String(saved.answer ?? "");
-  const [draft, setDraft] = useState(/** @type {string | null} */ (null)); // an explanation, until it is saved
+  const [draft, setDraft] = useState(/** @type {string | null} */ (null)); // an unsaved explanation
   const unsent = useRef(/** @type {string | null} */ (null));
   const [noted, setNoted] = useState("");
   const timer = useRef(0);
