@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from served import Server
 
-ROOMS = ("learn", "read", "train", "look", "dream", "style", "paint", "gallery")
+ROOMS = ("learn", "read", "train", "look", "dream", "style", "paint", "imagine", "grow", "gallery")
 
 
 def test_a_dream_starts_with_an_example_and_ends_in_the_gallery(page: Page, studio: Server):

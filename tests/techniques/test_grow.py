@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from lanterna.errors import LanternaError, UsageError
 from lanterna.images import open_picture, read_recipe, save_picture
 from lanterna.images.film_reading import open_film
 from lanterna.networks import open_network
-from lanterna.surfaces.cli import main
+from lanterna.surfaces.cli import main, preview
 from lanterna.techniques.execute import rerun_recipe
 from lanterna.techniques.grow import rule as rules
 from lanterna.techniques.grow import technique
@@ -154,6 +155,23 @@ def test_the_command_learns_once_and_its_rule_grows_at_any_size(quick, monkeypat
     )
     film = open_film(quick / "s.webp")
     assert film.count == 6
+
+
+def test_stopped_learning_saves_the_texture_so_far_and_goes_on(quick, monkeypatch):
+    @contextmanager
+    def press_at_once():
+        yield lambda: True
+
+    words = ("stripes.png", *LEARN, "--size", "24", "--steps", "3")
+    with monkeypatch.context() as patched:
+        patched.setattr(preview, "stoppable", press_at_once)
+        assert run(*words) == 130
+    stopped = open_picture(quick / "grow.png")
+    assert open_rule(quick / "grow.safetensors").act.abs().max() > 0
+    assert run(*words) == 2
+    assert run(*words, "--resume") == 0
+    assert (open_picture(quick / "grow.png") - stopped).abs().max() > 0
+    assert not (quick / "grow.unfinished").exists()
 
 
 def test_a_film_ends_where_it_begins(rule, monkeypatch, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
+from collections import deque
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -132,9 +133,11 @@ def _grow(job: Job) -> Work:
             yield replace(grown_frame, step=learned.steps + grown_frame.step, steps=total)
 
     def results(frame: LearningFrame | _Grown, _: Any) -> list[Result]:
-        if isinstance(frame, LearningFrame):  # stopped: what the rule grows so far
-            *_, frame = _growing(frame.rule, settings)
-        return [Result(frame.full_size(), sidecar=(SUFFIX, frame.rule.save))]
+        used = settings
+        if isinstance(frame, LearningFrame):  # stopped: what the rule grows so far, without a long wait
+            used = settings.changed({"size": min(settings.size, _SHOWN)})
+            (frame,) = deque(_growing(frame.rule, used), maxlen=1)
+        return [Result(frame.full_size(), settings=used, sidecar=(SUFFIX, frame.rule.save))]
 
     return Work(frames(), results)
 
