@@ -18,6 +18,10 @@ class LanternaError(Exception):
     exit_code = 1
 
 
+class OwnFileError(LanternaError):
+    """A file that only the user can mend is damaged; the studio shows its folder too."""
+
+
 class UsageError(LanternaError):
     """A request that cannot be met: a wrong setting, a file that is no picture, a path that is taken."""
 

@@ -58,6 +58,27 @@ def atomic_write(path: Path) -> Iterator[Path]:
             os.close(handle)
 
 
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Wait until nobody else is in such a block for `path`, so that what was read there can be changed.
+
+    Not every system and disk has locks; without one, only `atomic_write` protects the file.
+    Errors: `LanternaError` in one line if the folder cannot be written.
+    """
+    try:
+        make_parent(path)
+        handle = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise LanternaError(f"cannot write {path}: {error.strerror or error}") from error
+    try:
+        if fcntl is not None:
+            with contextlib.suppress(OSError):
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 def _set_mode(path: Path, mode: int) -> None:
     """Set the mode of a file that we created. Errors: `OSError` if a link has replaced it."""
     if not hasattr(os, "fchmod"):  # Windows

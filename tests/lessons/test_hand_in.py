@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import re
+import subprocess
+import sys
+import threading
 from html import unescape
 
 import pytest
@@ -85,8 +89,71 @@ def test_the_command_answers_explains_and_hands_in(tmp_path, monkeypatch, capsys
         assert main(["learn", *words]) == 2
 
 
-def test_a_damaged_file_of_answers_is_named(private_home):
+def test_the_command_saves_before_it_hands_in_and_ignores_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    given = ["--answer", "1=-0.02", "--explain", "1=It is y."]
+    assert main(["learn", "gates", *given, "--hand-in", "mine.html", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["summary"] == "1 answer (1 right), 1 explanation"
+    assert made["answers"]["1"]["right"] is True
+    for options, words in (
+        (["--answer", "1=4", "1=5"], "1 is given twice, as '4' and '5'"),
+        (["--answer", "1=-0.02", "--set", "step=1"], "--set changes the experiment, which --answer"),
+        (["--exercises", "--set", "step=1"], "--set changes the experiment, which --exercises"),
+        (["--answer", f"1={'1' * 4000}"], "expected a number (within 1 %), got '111"),
+        (["--answer", f"1={'1' * 5000}"], "expected a number (within 1 %), got '111"),
+        (["--answer", f"{'1' * 5000}=1"], "expected the exercise's number"),
+        (["--answer", "2=1", "--explain", "1=h\udcf6her"], "expected an explanation in UTF-8"),
+        (["--answer", "2=1", "3=\udcf6"], "expected "),
+        (["--student", "\udcff", "--hand-in", "new.html"], "the student's name in UTF-8"),
+    ):
+        assert main(["learn", "gates", *options]) == 2, options
+        line = capsys.readouterr().err
+        assert (words in line, line.count("\n")) == (True, 1), line
+    assert list(saved_answers()["gates"]) == ["1"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[", "[" * 200_000, "[]", '{"gates": {"1": {"answer": 1e999}}}', '{"gates": {"1": {"tries": "x"}}}',
+        '{"gates": {"1": {"answer": %s}}}' % ("1" * 400), '{"gates": {"1": {"answer": %s}}}' % ("1" * 5000),
+    ],
+    ids=range(7),
+)  # fmt: skip
+def test_a_damaged_file_of_answers_is_named_and_stays(private_home, text, capsys):
     check("gates", 1, 1)
-    (private_home / "answers/answers.json").write_text("[")
-    with pytest.raises(LanternaError, match=r"answers\.json, your answers to exercises, is damaged"):
+    place = private_home / "answers/answers.json"
+    place.write_text(text)
+    with pytest.raises(LanternaError, match=rf"{place}, your answers to exercises, is damaged: move it away"):
         hand_in("Ada")
+    assert main(["learn", "gates", "--answer", "1=1"]) == 1
+    assert "is damaged" in capsys.readouterr().err
+    assert place.read_text() == text
+
+
+def test_text_that_is_no_unicode_in_an_old_file_is_replaced(private_home):
+    check("gates", 1, 1, "h")
+    place = private_home / "answers/answers.json"
+    place.write_bytes(place.read_bytes().replace(b'"h"', b'"h\\udcf6her \xff"'))
+    assert "h?her \ufffd" in hand_in("Ada").page
+
+
+def test_an_answer_waits_for_another_process_that_is_saving(private_home, monkeypatch):
+    place, waiting, flock = private_home / "answers/answers.json", threading.Event(), fcntl.flock
+    script = (
+        "import sys; from pathlib import Path; from lanterna.files import exclusive\n"
+        "place = Path(sys.argv[1])\n"
+        "with exclusive(place): print(flush=True), sys.stdin.read(1), place.write_text(sys.argv[2])"
+    )
+    other = json.dumps({"gates": {"2": {"explanation": "from another process"}}})
+    with subprocess.Popen([sys.executable, "-c", script, place, other], stdin=-1, stdout=-1) as process:
+        assert process.stdout
+        assert process.stdout.readline()
+        monkeypatch.setattr(fcntl, "flock", lambda *given: (waiting.set(), flock(*given)))
+        saving = threading.Thread(target=save_answer, args=("gates", 1), kwargs={"explanation": "from here"})
+        saving.start()
+        assert waiting.wait(60)
+        process.communicate(b"x")
+        saving.join()
+    assert sorted(saved_answers()["gates"]) == ["1", "2"]

@@ -79,6 +79,11 @@ def test_a_wrong_body_is_refused_in_one_line(studio: Server) -> None:
         ("PATCH", f"gallery/{picture}", {"star": True},
          "unknown field 'star': expected starred, title, tags"),
         ("PATCH", "networks/mine", {"name": 3}, "name has the wrong type"),
+        ("POST", "imagine", {"digit": 10}, "digit: expected a number from 0 to 9, got 10"),
+        ("POST", "imagine", {"digit": 1, "guidance": 1e9},
+         "guidance: expected a number from 0 to 10, got 1000000000.0"),
+        ("POST", "lessons/gates/explain", {"exercise": 1, "words": "x" * 5001},
+         "words: expected at most 5,000 characters, got 5,001"),
     ):  # fmt: skip
         assert studio.error(method, f"/api/{path}", body) == (422, message)
     assert "answer" in studio.error("POST", "/api/lessons/gates/check", {"exercise": 1})[1]

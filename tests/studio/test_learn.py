@@ -828,3 +828,44 @@ def test_a_prediction_is_checked_without_giving_the_answer_away(page: Page):
     handed_in = download.value.path().read_text(encoding="utf-8")
     assert "Ada Lovelace" in handed_in
     assert "Left and right cancel." in handed_in
+
+
+def test_tabs_show_each_others_explanations_and_a_reload_loses_none(page: Page):
+    open_lesson(page, "gates")
+    other = page.context.new_page()
+    open_lesson(other, "gates")
+    here, there = (each.get_by_label("Why? In your own words").nth(1) for each in (page, other))
+    here.fill("Nudge each input.")
+    page.reload()  # at once
+    expect(here).to_have_value("Nudge each input.")
+    other.evaluate("dispatchEvent(new Event('focus'))")  # as when its tab is shown
+    expect(there).to_have_value("Nudge each input.")
+    there.fill("Nudge all 128.")
+    there.blur()
+    expect(other.get_by_text("Saved on this machine.")).to_be_visible()
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
+    here.focus()
+    here.blur()  # not edited here
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    expect(here).to_have_value("Nudge all 128.")
+    assert not [url for url in sent if url.endswith("/explain")]
+    other.close()
+
+
+def test_lessons_open_although_the_answers_are_damaged(page: Page, studio: Server):
+    check = {"exercise": 1, "answer": -0.02}
+    studio("POST", "/api/lessons/gates/check", check)
+    place = studio.home / "answers/answers.json"
+    before = place.read_bytes()
+    place.write_text("[" * 200_000)
+    try:
+        go(page, "#/learn")
+        line = re.compile(re.escape(str(place)) + ", your answers to exercises, is damaged: move it away")
+        expect(page.get_by_role("region", name="Hand in").get_by_role("alert")).to_have_text(line)
+        open_lesson(page, "gates")
+        sheet = page.get_by_role("region", name="Exercises")
+        expect(sheet.get_by_role("alert")).to_have_text(line)
+        assert line.search(studio.error("POST", "/api/lessons/gates/check", check)[1])
+    finally:
+        place.write_bytes(before)

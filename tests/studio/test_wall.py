@@ -51,10 +51,14 @@ def test_a_thumbnail_looks_like_the_job(studio: Server, real_shelf: Path) -> Non
 
 
 def test_unknown_styles_are_refused_in_one_line(studio: Server) -> None:
-    path = f"/api/pictures/{studio('POST', '/api/examples/chelsea.png')['id']}/styled"
-    code, words = studio.error("GET", f"{path}?built_in=26")
-    assert (code, "built_in" in words) == (422, True)
-    assert studio.error("GET", f"{path}?built_in=-1")[0] == 422
+    cat = studio("POST", "/api/examples/chelsea.png")["id"]
+    path = f"/api/pictures/{cat}/styled"
+    for number in (26, -1):
+        expected = f"built_in: expected a number from 0 to 25, got '{number}'"
+        assert studio.error("GET", f"{path}?built_in={number}") == (422, expected)
+    job = {"kind": "instant", "settings": {"built_in": [True]}, "inputs": [{"picture": cat}]}
+    expected = "built_in: expected a style's name or its number, from 0 to 25, got True"
+    assert studio.error("POST", "/api/jobs/check", job) == (422, expected)
     assert studio.error("GET", f"{path}?style={'0' * 32}")[0] == 404
     assert studio.error("GET", f"{path}?style=../../x")[0] == 404
     for query in ("", f"?built_in=3&style={'0' * 32}"):

@@ -6,8 +6,12 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
-from lanterna.errors import LanternaError, UsageError
-from lanterna.files import atomic_write
+from pydantic import ConfigDict, TypeAdapter
+from typing_extensions import TypedDict
+
+from lanterna.documents import is_unicode, repair_document
+from lanterna.errors import LanternaError, OwnFileError, UsageError
+from lanterna.files import atomic_write, exclusive, read_regular
 from lanterna.lessons import exercises
 from lanterna.settings import answers_folder
 
@@ -16,7 +20,20 @@ if TYPE_CHECKING:
 
 MAX_EXPLANATION = 5000
 """Characters of an explanation."""
-_lock = threading.Lock()
+_MAX_BYTES = 50_000_000
+_lock = threading.Lock()  # between threads, where `exclusive` has no lock
+
+
+class _Entry(TypedDict, total=False):
+    answer: float | str
+    right: bool
+    tries: int
+    explanation: str
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)  # type: ignore[misc]
+
+
+_SAVED = TypeAdapter(dict[str, dict[str, _Entry]])
 
 
 def check(lesson: str, number: int, answer: object, explanation: str | None = None) -> exercises.Reply:
@@ -41,15 +58,12 @@ def save_answer(
     The first answer that is `right` stays, whatever is tried after it. Until then the last one is saved, and
     the tries are counted.
 
-    Errors: `UsageError` for an unknown lesson or exercise, or too long an explanation; `LanternaError` if
+    Errors: `UsageError` for an unknown lesson or exercise, and as `check_explanation`; `LanternaError` if
     the file cannot be written or is damaged.
     """
     exercises.find_exercise(lesson, number)
-    if explanation is not None and len(explanation) > MAX_EXPLANATION:
-        raise UsageError(
-            f"expected an explanation of at most {MAX_EXPLANATION:,} characters, got {len(explanation):,}"
-        )
-    with _lock:
+    check_explanation(explanation or "")
+    with _lock, exclusive(_file()):
         found = saved_answers()
         entry = found.setdefault(lesson, {}).setdefault(str(number), {})
         if answer is not None and not entry.get("right"):
@@ -61,6 +75,16 @@ def save_answer(
             place.write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
+def check_explanation(text: str) -> None:
+    """Check that an explanation can be saved. Errors: `UsageError` if it is too long or no Unicode."""
+    if len(text) > MAX_EXPLANATION:
+        raise UsageError(
+            f"expected an explanation of at most {MAX_EXPLANATION:,} characters, got {len(text):,}"
+        )
+    if not is_unicode(text):
+        raise UsageError(f"expected an explanation in UTF-8, got {text[:60]!r}")
+
+
 def saved_answers() -> dict[str, dict[str, dict[str, Any]]]:
     """Return what was saved, by lesson and number: an `answer` with its `tries`, an `explanation` or both.
 
@@ -68,14 +92,13 @@ def saved_answers() -> dict[str, dict[str, dict[str, Any]]]:
     """
     place = _file()
     try:
-        found = json.loads(place.read_text(encoding="utf-8"))
-        entries = [entry for lesson in found.values() for entry in lesson.values()]
-        if not all(entry.keys() <= {"answer", "right", "tries", "explanation"} for entry in entries):
-            raise ValueError("unknown keys")
+        text = read_regular(place, _MAX_BYTES).decode("utf-8", "replace")
+        # An earlier version saved text that is no Unicode.
+        found: Any = _SAVED.validate_python(repair_document(json.loads(text)))
     except FileNotFoundError:
         return {}
-    except (ValueError, AttributeError) as error:
-        raise LanternaError(
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise OwnFileError(
             f"{place}, your answers to exercises, is damaged: move it away to start again"
         ) from error
     except OSError as error:

@@ -152,7 +152,7 @@ def _parsed(exercise: Exercise, answer: object, place: str) -> float | str:
     try:
         if isinstance(answer, SupportsFloat) and not isinstance(answer, bool):
             number = float(answer)
-    except (TypeError, ValueError, RuntimeError):  # torch raises RuntimeError for a tensor of several numbers
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # torch: a tensor of several numbers
         pass
     if not math.isfinite(number):
         raise UsageError(f"{place}: expected {exercise.expected}, got {str(answer)[:60]!r}")

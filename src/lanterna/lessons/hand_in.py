@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from lanterna.documents import is_unicode, repair_document
 from lanterna.errors import UsageError
 from lanterna.files import format_size, read_regular
 from lanterna.images.pictures import open_picture
@@ -40,14 +41,15 @@ _STYLE = """
   --accent: #f5b041; --against: #7fb2ff; --line: #2b2f3a; } }
 body { margin: 0 auto; max-width: 46rem; padding: 2rem 1.5rem 6rem; background: var(--page);
   color: var(--ink); font: 400 17px/1.6 system-ui, sans-serif; }
-h1, h2, h3 { font-family: "Iowan Old Style", Palatino, Georgia, serif; font-weight: 400; line-height: 1.2; }
+h1, h2, h3 { font-family: "Iowan Old Style", Palatino, Georgia, serif; font-weight: 400; line-height: 1.2;
+  overflow-wrap: anywhere; }
 h2 { margin: 3rem 0 0; padding-top: 1.5rem; border-top: 1px solid var(--line); }
 .quiet, dt, summary { color: var(--quiet); }
 dl { display: grid; grid-template-columns: 8rem minmax(0, 1fr); gap: 0.25rem 1rem; margin: 0.75rem 0 2rem; }
 dd { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 b { font-weight: 600; } .right { color: var(--accent); } .wrong { color: var(--against); }
 img { display: block; max-width: 100%; height: auto; }
-figure { margin: 2rem 0; }
+figure { margin: 2rem 0; overflow-wrap: anywhere; }
 pre { overflow: auto; font-size: 0.8125rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 """
 
@@ -65,11 +67,14 @@ def hand_in(
 ) -> HandIn:
     """Return the answers that were saved, of one lesson or all, and pictures, as an HTML page.
 
-    `pictures` are names and files. Errors: `UsageError` if there is nothing to hand in, or for a file that
-    is no picture, a format that browsers do not show, and too many or too large pictures.
+    `pictures` are names and files. Errors: `UsageError` if there is nothing to hand in, or for a student's
+    name that is no Unicode, a file that is no picture, a format that browsers do not show, and too many or
+    too large pictures.
     """
     if lesson is not None and lesson not in LESSONS:
         raise UsageError(f"unknown lesson {lesson!r}: the lessons are {', '.join(LESSONS)}")
+    if not is_unicode(student):
+        raise UsageError(f"expected the student's name in UTF-8, got {student[:60]!r}")
     if len(pictures) > MAX_PICTURES:
         raise UsageError(f"expected at most {MAX_PICTURES} pictures, got {len(pictures)}")
     found = {name: entries for name, entries in saved_answers().items() if lesson in (None, name)}
@@ -97,7 +102,7 @@ def hand_in(
 {"".join(sections)}{"<h2>Pictures</h2>" if shown else ""}{"".join(shown)}
 </body></html>
 """
-    return HandIn(page, summary)
+    return HandIn(repair_document(page), summary)  # a picture's file name may be no Unicode
 
 
 def _answers(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> tuple[list[str], tuple[int, int, int]]:

@@ -13,10 +13,10 @@ from lanterna.files import atomic_write, format_size, refuse_to_overwrite
 from lanterna.glossary import GLOSSARY, look_up
 from lanterna.images import check_picture_path, save_picture
 from lanterna.lessons import LESSONS
-from lanterna.lessons.answers import check, save_answer
+from lanterna.lessons.answers import check_explanation, save_answer
 from lanterna.lessons.documents import lesson_as_json, lesson_recipe, outcome_as_json
 from lanterna.lessons.drawing import draw
-from lanterna.lessons.exercises import exercises_as_json, find_exercise, sheet
+from lanterna.lessons.exercises import check, exercises_as_json, find_exercise, sheet
 from lanterna.lessons.hand_in import hand_in as hand_in_page
 from lanterna.lessons.progress import report_to
 from lanterna.surfaces.cli.common import (
@@ -77,29 +77,36 @@ def learn(
     answer, as `lanterna.check` does in Python, and `--explain 1="because …"`
     adds why. Both are saved on this machine until you hand them in.
     """
+    asked = {
+        "--words": words, "--answer": answer, "--explain": explain, "--exercises": exercises,
+        "--hand-in": hand_in,
+    }  # fmt: skip
+    option = next(filter(asked.get, asked), None)
+    if changes and option:
+        raise UsageError(f"--set changes the experiment, which {option} does not run: leave one of them out")
     if words:
         _explain(name, json=json)
         return
-    if hand_in is not None:
-        _hand_in(hand_in, name, student, pictures or [], force=force, json=json, quiet=quiet)
-        return
-    if student or pictures:
+    if (student or pictures) and hand_in is None:
         raise UsageError(f"{'--student' if student else '--pictures'} needs --hand-in FILE")
-    if name is None:
-        asked = {"--exercises": exercises, "--answer": answer, "--explain": explain}
-        if option := next(filter(asked.get, asked), None):
-            raise UsageError(f"{option}: expected a lesson, one of {', '.join(LESSONS)}")
-        _list(json=json)
-        return
-    if name not in LESSONS:
+    if name is None and option not in (None, "--hand-in"):
+        raise UsageError(f"{option}: expected a lesson, one of {', '.join(LESSONS)}")
+    if name is not None and name not in LESSONS:
         raise UsageError(f"unknown lesson {name!r}: the lessons are {', '.join(LESSONS)}")
-    if answer or explain:
-        _answer(name, answer or [], explain or [], json=json)
-        return
-    if exercises:
+    if hand_in is not None:
+        _check_hand_in(hand_in, force=force)
+    replies = _answer(name or "", answer or [], explain or [], json=json)
+    if hand_in is not None:
+        _hand_in(hand_in, name, student, pictures or [], replies, json=json, quiet=quiet)
+    elif answer or explain:
+        if json:
+            emit_json(replies)
+    elif name is None:
+        _list(json=json)
+    elif exercises:
         emit_json(exercises_as_json(name)) if json else show(*sheet(name).splitlines())
-        return
-    _run(LESSONS[name], parse_assignments(changes), output, force=force, json=json, quiet=quiet)
+    else:
+        _run(LESSONS[name], parse_assignments(changes), output, force=force, json=json, quiet=quiet)
 
 
 def _run(
@@ -139,47 +146,60 @@ def _run(
     say(f"picture: {path}; code: {lesson.source}", quiet=quiet)
 
 
-def _answer(lesson: str, answers: list[str], explanations: list[str], *, json: bool) -> None:
-    """Check and save answers, and save explanations; all are parsed before any is saved."""
+def _answer(
+    lesson: str, answers: list[str], explanations: list[str], *, json: bool
+) -> dict[int, dict[str, object]]:
+    """Check answers and explanations, then save them all; return the replies as a JSON document."""
     answered, explained = _numbered("--answer", answers), _numbered("--explain", explanations)
-    for number in {**answered, **explained}:
-        find_exercise(lesson, number)
-    replies = {}
-    for number, text in answered.items():
-        choices = find_exercise(lesson, number).choices
-        replies[number] = check(lesson, number, text if choices else parse_value(text, 0.0))
     for number, text in explained.items():
-        save_answer(lesson, number, explanation=text)
-    if json:
-        emit_json({number: {"right": each.right, "words": each.words} for number, each in replies.items()})
-        return
-    lines = {**dict.fromkeys(explained, "explained"), **replies}
-    show(*(f"{number}. {line}" for number, line in sorted(lines.items())))
+        find_exercise(lesson, number)
+        check_explanation(text)
+    given = {
+        number: text if find_exercise(lesson, number).choices else parse_value(text, 0.0)
+        for number, text in answered.items()
+    }
+    replies = {number: check(lesson, number, answer) for number, answer in given.items()}
+    for number in {**given, **explained}:
+        right = number in replies and replies[number].right
+        save_answer(lesson, number, answer=given.get(number), right=right, explanation=explained.get(number))
+    if not json:
+        lines = {**dict.fromkeys(explained, "explained"), **replies}
+        show(*(f"{number}. {line}" for number, line in sorted(lines.items())))
+    return {number: {"right": each.right, "words": each.words} for number, each in replies.items()}
 
 
 def _numbered(option: str, given: list[str]) -> dict[int, str]:
     """Parse `["1=7"]` into `{1: "7"}`. Errors: `UsageError`."""
-    found = {}
+    found: dict[int, str] = {}
     for each in given:
         number, _, text = each.partition("=")
-        if not number.strip().isdecimal() or not text.strip():
+        if not number.strip().isdecimal() or len(number) > 9 or not text.strip():
             raise UsageError(f"{option}: expected the exercise's number, as in 1=7, got {each[:60]!r}")
+        if int(number) in found:
+            raise UsageError(
+                f"{option}: {int(number)} is given twice, as {found[int(number)][:60]!r} and "
+                f"{text.strip()[:60]!r}"
+            )
         found[int(number)] = text.strip()
     return found
 
 
-def _hand_in(
-    path: Path, lesson: str | None, student: str, pictures: list[Path],
-    *, force: bool, json: bool, quiet: bool,
-) -> None:  # fmt: skip
+def _check_hand_in(path: Path, *, force: bool) -> None:
     if path.suffix != ".html":
         raise UsageError(f"--hand-in: expected a file whose name ends in .html, got {path}")
     refuse_to_overwrite(path, force=force)
+
+
+def _hand_in(
+    path: Path, lesson: str | None, student: str, pictures: list[Path], replies: dict[int, dict[str, object]],
+    *, json: bool, quiet: bool,
+) -> None:  # fmt: skip
     made = hand_in_page(student, pictures=[(each.name, each) for each in pictures], lesson=lesson)
     with atomic_write(path) as place:
         place.write_text(made.page, encoding="utf-8")
     if json:
-        emit_json({"file": str(path), "summary": made.summary, "bytes": path.stat().st_size})
+        found = {"file": str(path), "summary": made.summary, "bytes": path.stat().st_size}
+        emit_json({**found, "answers": replies} if replies else found)
         return
     show(str(path))
     say(f"{made.summary}; {format_size(path.stat().st_size)}: it opens in any browser", quiet=quiet)

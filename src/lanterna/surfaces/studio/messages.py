@@ -57,6 +57,13 @@ class Body(BaseModel):
             "missing": f"{name} is missing: expected {names}",
             "literal_error": f"{name}: expected {expected}, got {str(first['input'])[:40]!r}",
         }
+        limits, sent = cls.model_json_schema()["properties"].get(name, {}), first["input"]
+        if first["type"] in ("greater_than_equal", "less_than_equal"):
+            between = f"from {limits['minimum']:,} to {limits['maximum']:,}"
+            raise UsageError(f"{name}: expected a number {between}, got {sent}")
+        if first["type"] == "string_too_long":
+            most = f"{limits['maxLength']:,}"
+            raise UsageError(f"{name}: expected at most {most} characters, got {len(sent):,}")
         raise UsageError(words.get(first["type"], f"{name} has the wrong type"))
 
 
@@ -109,7 +116,7 @@ class Noise(Body):
     digit: int = Field(ge=0, le=9)
     across: float = Field(default=0.0, ge=-100, le=100)
     down: float = Field(default=0.0, ge=-100, le=100)
-    seed: int = Field(default=0, ge=0, lt=2**31)
+    seed: int = Field(default=0, ge=0, le=2**31 - 1)
     guidance: float = Field(default=2.0, ge=0, le=10)
     steps: int = Field(default=4, ge=1, le=20)
 

@@ -63,6 +63,8 @@ _MARGIN = 16  # pixels of padding, cropped from the output: the network draws a 
 
 def _style_number(style: object) -> object:
     """Return the number of a built-in style that is given by its name; leave numbers as they are."""
+    if isinstance(style, bool):
+        raise ValueError(f"expected a style's name or its number, from 0 to {STYLES - 1}")
     if not isinstance(style, str) or style.strip().lstrip("+-").isdecimal():
         return style
     name = style.strip().lower().replace(" ", "-")

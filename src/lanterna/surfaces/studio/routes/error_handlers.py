@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse
 
-from lanterna.errors import MissingError, UsageError
+from lanterna.errors import MissingError, OwnFileError, UsageError
 from lanterna.surfaces.studio.names import without_folders
 from lanterna.surfaces.studio.routes.requests import ApiResponse
 
@@ -28,7 +28,8 @@ _NO_PAGE = """<!doctype html>
 async def lanterna_error(_: Request, error: Exception) -> Response:
     """Return one of Lanterna's own errors."""
     status = 404 if isinstance(error, MissingError) else 422 if isinstance(error, UsageError) else 500
-    return ApiResponse({"error": without_folders(str(error))}, status)
+    words = str(error) if isinstance(error, OwnFileError) else without_folders(str(error))
+    return ApiResponse({"error": words}, status)
 
 
 async def not_found(_: Request, __: Exception) -> Response:

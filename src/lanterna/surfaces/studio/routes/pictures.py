@@ -103,7 +103,9 @@ async def styled_thumbnail(request: Request) -> Response:
     store, painting = studio.store, request.query_params.get("style")
     if (painting is None) == ("built_in" not in request.query_params):
         raise UsageError("expected either built_in, the number of a style, or style, the id of a painting")
-    number = integer_parameter(request, "built_in", 0, 0, 2**16)
+    from lanterna.networks.instant import STYLES  # imports torch
+
+    number = integer_parameter(request, "built_in", 0, 0, STYLES - 1)
     style = number if painting is None else checked_id(painting)
     place = store.wall_thumbnail(found["id"], style)
     if not place.exists():

@@ -157,7 +157,7 @@ export function mount(host) {
           svg("circle", { class: "glow", cx: x, cy: y, r: radius, opacity: bright(share) }),
           svg(
             "text",
-            { class: "value", x: Math.max(x, 28), y: height - 22 },
+            { class: "value", x: Math.max(x, 36), y: height - 22 },
             each < 64 && place && place < depth ? "" : times(share),
           ),
           svg(

@@ -169,11 +169,12 @@ export const refused = signal(""); // what to do if the server does not know thi
     @param {string} path
     @param {BodyInit} [body]
     @param {Record<string, string>} headers
+    @param {boolean} [keepalive] - finish the request even if the page is closed
     @returns {Promise<any>} of the type that the caller declares */
-async function call(method, path, body, headers = {}) {
+async function call(method, path, body, headers = {}, keepalive = false) {
   let response;
   try {
-    response = await fetch(url(path), { method, body, headers, credentials: "same-origin" });
+    response = await fetch(url(path), { method, body, headers, keepalive, credentials: "same-origin" });
   } catch {
     throw new Error("The studio’s server is not responding. Is its terminal still open?");
   }
@@ -195,8 +196,10 @@ const json = { "content-type": "application/json" };
 /** @param {string} path */
 export const get = (path) => call("GET", path);
 /** @param {string} path
-    @param {object} body */
-export const post = (path, body = {}) => call("POST", path, JSON.stringify(body), json);
+    @param {object} body
+    @param {boolean} [keepalive] - finish the request even if the page is closed */
+export const post = (path, body = {}, keepalive = false) =>
+  call("POST", path, JSON.stringify(body), json, keepalive);
 /** @param {string} path
     @param {object} body */
 export const patch = (path, body) => call("PATCH", path, JSON.stringify(body), json);

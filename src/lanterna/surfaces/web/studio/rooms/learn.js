@@ -64,6 +64,7 @@ const Presentation = lazy(() => import("./present.js"));
 const lessons = signal(/** @type {Lesson[]} */ ([])); // empty until they have loaded
 /** @type {Signal<Record<string, Record<string, SavedAnswer>>>} */
 const savedAnswers = signal({}); // the answers and explanations on this machine, by lesson and exercise
+const unreadable = signal(""); // why they could not be loaded
 export const FIGURES = {
   // a lesson's interactive figure: a module of lanterna/lessons/
   gates: "gates",
@@ -89,17 +90,29 @@ const STUDENT_KEY = "lanterna-student";
 const CODE_COLUMNS = ["in the original", "in torch"]; // of a table
 const DELAY = 120; // milliseconds after a control's last change
 
+/** Load the answers, which another tab or the command line may have changed. */
+async function loadAnswers() {
+  const before = savedAnswers.value;
+  try {
+    const found = await get("/api/answers");
+    if (savedAnswers.value === before) savedAnswers.value = found; // else newer ones were saved meanwhile
+    unreadable.value = "";
+  } catch (error) {
+    unreadable.value = messageOf(error);
+  }
+}
+
 export default function Learn() {
   const [wrong, setWrong] = useState("");
   useEffect(() => {
-    if (!lessons.value.length)
-      Promise.all([get("/api/lessons"), get("/api/answers")]).then(
-        ([found, answers]) => {
-          savedAnswers.value = answers;
-          lessons.value = found;
-        },
-        (error) => setWrong(messageOf(error)),
-      );
+    Promise.all([get("/api/lessons"), loadAnswers()]).then(
+      ([found]) => {
+        lessons.value = found;
+      },
+      (error) => setWrong(messageOf(error)),
+    );
+    globalThis.addEventListener("focus", loadAnswers);
+    return () => globalThis.removeEventListener("focus", loadAnswers);
   }, []);
   const kind = route.value.query.get("kind") ?? "";
   if (!lessons.value.length)
@@ -204,7 +217,7 @@ function HandIn() {
         </button>
       </form>
       <p class="wrong" role="alert">
-        ${wrong}
+        ${wrong || unreadable.value}
       </p>
     </section>
   `;
@@ -322,6 +335,7 @@ function Page({ place, technique }) {
         html`
           <section class="exercises" aria-label="Exercises">
             <h2>Try it</h2>
+            ${unreadable.value && html`<p class="wrong" role="alert">${unreadable.value}</p>`}
             <ol>
               ${lesson.exercises.map(
                 (each, number) => html`
@@ -360,9 +374,11 @@ const inCode = (text) =>
 /** An exercise: try, predict, and check the answer; the feedback asks for an explanation.
     @param {Task & { lesson: string, number: number }} props */
 export function Exercise({ lesson, number, predict, answer, choices, ...exercise }) {
-  const before = savedAnswers.value[lesson]?.[number] ?? {};
-  const [input, setInput] = useState(String(before.answer ?? ""));
-  const [explanation, setExplanation] = useState(before.explanation ?? "");
+  const saved = savedAnswers.value[lesson]?.[number] ?? {};
+  const [typed, setTyped] = useState(/** @type {string | null} */ (null));
+  const input = typed ?? String(saved.answer ?? "");
+  const [draft, setDraft] = useState(/** @type {string | null} */ (null)); // an unsaved explanation
+  const unsent = useRef(/** @type {string | null} */ (null));
   const [noted, setNoted] = useState("");
   const timer = useRef(0);
   const [reply, setReply] = useState(/** @type {{ words: string, right?: boolean } | null} */ (null));
@@ -390,21 +406,38 @@ export function Exercise({ lesson, number, predict, answer, choices, ...exercise
       [lesson]: { ...others, [number]: { ...others[number], ...changes } },
     };
   }
-  async function explain(/** @type {string} */ text) {
+  /** Save what was typed; what was not edited here is never sent, as another tab may have newer words. */
+  async function explain() {
     clearTimeout(timer.current);
-    remember({ explanation: text });
-    setNoted(
-      await post(`/api/lessons/${lesson}/explain`, { exercise: number, words: text }).then(
-        () => "Saved on this machine.",
-        messageOf,
-      ),
-    );
+    const text = unsent.current;
+    if (text === null) return;
+    unsent.current = null;
+    try {
+      await post(`/api/lessons/${lesson}/explain`, { exercise: number, words: text }, true);
+      remember({ explanation: text });
+      setDraft((now) => (now === text ? null : now));
+      setNoted("Saved on this machine.");
+    } catch (error) {
+      unsent.current ??= text;
+      setNoted(messageOf(error));
+    }
   }
-  function typed(/** @type {string} */ text) {
-    setExplanation(text);
+  /** @param {string} text */
+  function edit(text) {
+    setDraft(text);
+    unsent.current = text;
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => explain(text), 5 * DELAY);
+    timer.current = setTimeout(explain, 5 * DELAY);
   }
+  useEffect(() => {
+    globalThis.addEventListener("pagehide", explain);
+    document.addEventListener("visibilitychange", explain);
+    return () => {
+      globalThis.removeEventListener("pagehide", explain);
+      document.removeEventListener("visibilitychange", explain);
+      explain();
+    };
+  }, []);
   return html`
     <li>
       <p>${exercise.try}</p>
@@ -414,7 +447,7 @@ export function Exercise({ lesson, number, predict, answer, choices, ...exercise
           ${
             choices.length > 0
               ? html`
-                <select id=${id} value=${input} onChange=${(event) => setInput(event.target.value)}>
+                <select id=${id} value=${input} onChange=${(event) => setTyped(event.target.value)}>
                   <option value="">Choose</option>
                   ${choices.map(
                     (each) => html`
@@ -433,7 +466,7 @@ export function Exercise({ lesson, number, predict, answer, choices, ...exercise
                   autocomplete="off"
                   value=${input}
                   placeholder=${answer}
-                  onInput=${(event) => setInput(event.target.value)}
+                  onInput=${(event) => setTyped(event.target.value)}
                 />
               `
           }
@@ -442,8 +475,8 @@ export function Exercise({ lesson, number, predict, answer, choices, ...exercise
           </button>
         </div>
       </form>
-      <p class="reply" role="status" data-right=${reply ? reply.right : before.right}>
-        ${reply?.words ?? (before.right ? "Right." : "")}
+      <p class="reply" role="status" data-right=${reply ? reply.right : saved.right}>
+        ${reply?.words ?? (saved.right ? "Right." : "")}
       </p>
       <div class="why">
         <label for=${`${id}-why`}>Why? In your own words</label>
@@ -451,9 +484,9 @@ export function Exercise({ lesson, number, predict, answer, choices, ...exercise
           id=${`${id}-why`}
           rows="3"
           maxlength="5000"
-          value=${explanation}
-          onInput=${(event) => typed(event.target.value)}
-          onChange=${(event) => explain(event.target.value)}
+          value=${draft ?? saved.explanation ?? ""}
+          onInput=${(event) => edit(event.target.value)}
+          onChange=${explain}
         />
         <p class="hint" role="status">
           ${noted}
