@@ -843,10 +843,13 @@ def test_tabs_show_each_others_explanations_and_a_reload_loses_none(page: Page):
     there.fill("Nudge all 128.")
     there.blur()
     expect(other.get_by_text("Saved on this machine.")).to_be_visible()
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
     here.focus()
     here.blur()  # not edited here
-    page.reload()
+    page.evaluate("dispatchEvent(new Event('focus'))")
     expect(here).to_have_value("Nudge all 128.")
+    assert not [url for url in sent if url.endswith("/explain")]
     other.close()
 
 

@@ -32,6 +32,6 @@ def open_or_train(name: str, *, device: str, quiet: bool = False) -> Network:
         return technique.open_or_train(name, device=device)
     say(f"there is no network {name} yet: training it first, once", quiet=quiet)
     if (trained_folder(name) / CHECKPOINT).exists():
-        say(f"a training of {name} was stopped: lanterna train {name} --resume goes on with it", quiet=quiet)
+        say(f"a training of {name} was stopped: lanterna train {name} --resume continues it", quiet=quiet)
     with watching(quiet=quiet) as watch:
         return technique.open_or_train(name, device=device, watch=watch)

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from lanterna.networks import Network
 
 LAYERS = frozenset({"relu1_1", "relu2_1", "relu3_1", "relu4_1"})
-_POOL, _BATCH, _EMPTY_EVERY = 16, 2, 32  # planes of cells, those of a step, and how often one starts empty
+_POOL, _BATCH, _EMPTY_EVERY = 16, 2, 16  # planes of cells, those of a step, and how often one starts empty
 _SHORTEST, _LONGEST = 12, 28  # steps of the rule in a step of the training
 _DIRECTIONS, _USED = 512, 32  # for each layer, and in each step
 _OVERFLOW = 1000.0  # weight of values outside [-1, 1]

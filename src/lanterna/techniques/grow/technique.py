@@ -40,7 +40,7 @@ class Growing(Settings):
     verb: ClassVar[str] = "grow"
 
     size: int = Field(default=512, ge=16, le=8192, description="Pixels along each side.")
-    steps: int = Field(default=240, ge=1, le=10_000, description="Steps of the rule, from nothing.")
+    steps: int = Field(default=160, ge=1, le=10_000, description="Steps of the rule, from nothing.")
 
 
 class Grow(Growing, Learning):
@@ -197,7 +197,7 @@ class Page(Settings):
 
     verb: ClassVar[str] = "grow page"
 
-    steps: int = Field(default=240, ge=1, le=10_000, description="Steps of the rule until the still picture.")
+    steps: int = Field(default=160, ge=1, le=10_000, description="Steps of the rule until the still picture.")
 
 
 def _page(job: Job) -> Work:

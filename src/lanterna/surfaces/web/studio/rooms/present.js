@@ -48,7 +48,8 @@ function Deck({ place, lesson, values, onChange, outcome, error }) {
   const dialog = useRef();
   const [zoom, setZoom] = useState(fit);
   const slides = slidesOf(lesson, values, onChange, outcome, error);
-  const within = (/** @type {number} */ number) => Math.min(slides.length, Math.max(1, Math.trunc(number) || 1));
+  const within = (/** @type {number} */ number) =>
+    Math.min(slides.length, Math.max(1, Math.trunc(number) || 1));
   const asked = () => within(Number(route.value.query.get("slide"))); // as it is now, also between two draws
   const number = asked();
   const { name, kind, content } = slides[number - 1];
