@@ -162,8 +162,8 @@ def _answer(
     for number in {**given, **explained}:
         right = number in replies and replies[number].right
         save_answer(lesson, number, answer=given.get(number), right=right, explanation=explained.get(number))
-    if not json:
-        lines = {**dict.fromkeys(explained, "explained"), **replies}
+    lines = {**dict.fromkeys(explained, "explained"), **replies}
+    if lines and not json:
         show(*(f"{number}. {line}" for number, line in sorted(lines.items())))
     return {number: {"right": each.right, "words": each.words} for number, each in replies.items()}
 
