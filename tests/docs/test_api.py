@@ -71,9 +71,11 @@ def test_each_example_works(studio: Server) -> None:
     ids = {"S": studio.base, "STUDIO": str(studio.home / "studio")}
     subprocess.run(["bash", "-euc", TOKEN], cwd=studio.home, env={"PATH": "/usr/bin:/bin", **ids}, check=True)
     assert (studio.home / "token.txt").stat().st_mode & 0o077 == 0
-    painted = studio.start("paint", settings={"steps": 20, "size": 32},
-                           inputs=[("picture", studio.send(studio.home / "cat.png")["id"])])  # fmt: skip
+    cat = [("picture", studio.send(studio.home / "cat.png")["id"])]
+    painted = studio.start("paint", settings={"steps": 20, "size": 32}, inputs=cat)
     ids["PAINTING"] = studio.wait(painted)["picture"]
+    small = {"training": 1, "side": 32, "detail": 32, "size": 32, "steps": 2}
+    ids["GROWN"] = studio.wait(studio.start("grow", settings=small, inputs=cat))["picture"]
     for call in CALLS:
         if '"kind": "dream"' in call:  # one that does not end by itself: there is time to look at it
             assert '"size": 384' in call

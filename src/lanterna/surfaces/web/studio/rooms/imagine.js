@@ -84,7 +84,7 @@ function Plane() {
             problem
               ? html`
                 <div class="empty">
-                  <p role="status">A network has to learn to draw digits first, in some minutes. You can watch it.</p>
+                  <p role="status">A network has to learn to draw digits first. It takes some minutes.</p>
                   <p><button type="button" class="button primary" onClick=${learn}>Start learning</button></p>
                 </div>
               `
