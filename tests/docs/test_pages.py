@@ -31,9 +31,12 @@ from lanterna.surfaces.cli import distributed, main, verbs
 from lanterna.surfaces.cli.dispatch import make_app
 from lanterna.techniques.dream import technique as dreams
 from lanterna.techniques.dream.algorithm import Dream
+from lanterna.techniques.imagine import technique as imagines
+from lanterna.techniques.imagine.algorithm import Learning
 from lanterna.techniques.paint.algorithm import Paint
 from lanterna.techniques.paint.random_picture import RandomPicture
 from lanterna.techniques.style import technique as declared
+from lanterna.techniques.train.film import evenly_spaced
 from places import ROOT
 
 if TYPE_CHECKING:
@@ -197,6 +200,7 @@ PAGES = {
             ("dream", "dream.png"),
             ("style", "style.png"),
             ("paint", "paint.png"),
+            ("imagine", "imagine.png"),
         ),
     ),
     "inside": Page(
@@ -214,10 +218,17 @@ PAGES = {
             ("dream", "--size 64 --steps 1 -o dream.png"),
             ("style", "--size 64 --steps 1"),
             ("paint", "--size 48 --steps 10"),
+            ("grow", "--training 1 --side 32 --detail 32 --size 64 --steps 2"),
             ("learn", "--set points=8 degree=5 neurons=2"),
         ),
-        instead={"picture.png": "style.png"},
-        writes=(("look", "digit-look.html"), ("style", "style.png"), ("paint", "paint.png")),
+        instead={"picture.png": "style.png", "bark.jpg": "waves.jpg"},
+        writes=(
+            ("look", "digit-look.html"),
+            ("style", "style.png"),
+            ("paint", "paint.png"),
+            ("imagine", "imagine.png"),
+            ("grow", "grow.png"),
+        ),
         light=256 * 1024,
     ),
 }
@@ -285,6 +296,8 @@ def quicker(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Processes]]:
     monkeypatch.setattr(dreams, "strongest_channels", partial(dreams.strongest_channels, count=6))
     monkeypatch.setattr("lanterna.techniques.style.instant.COARSEST", 128)
     monkeypatch.setattr("lanterna.techniques.dream.estimate._SAMPLE", 64)
+    monkeypatch.setattr(imagines, "learning_of", lambda _: Learning(epochs=1, width=32, blocks=1, channels=4))
+    monkeypatch.setattr(imagines, "mnist", lambda split: evenly_spaced(mnist(split), 500))
     launched: list[Processes] = []
 
     def launch(_: object, __: object, wanted: Processes) -> int:

@@ -162,8 +162,8 @@ def test_settings_change_during_a_run(studio: Server, cat: str, coffee: str) -> 
     assert change.step >= before["step"]
     assert change.settings == {"strength": 50}
     command = studio("GET", f"/api/pictures/{picture}")["recipe"]["command"]
-    assert command.startswith("lanterna style chelsea.png --size=96 ")
-    assert " --style coffee.png " in command
+    assert command.startswith("lanterna style cat.png --size=96 ")
+    assert " --style cup.png " in command
     assert str(studio.home) not in command + recipe.model_dump_json()
 
 
