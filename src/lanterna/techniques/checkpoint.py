@@ -10,7 +10,7 @@ import os
 import time
 import zipfile
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import torch
 
@@ -183,6 +183,21 @@ def load_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> N
             raise ValueError("an optimiser's state of another shape")
 
 
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """Return the random numbers of one step, so that a resumed run draws those of an uninterrupted one."""
+    return torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)
+
+
+class Resumable(Protocol):
+    """Work whose whole state can be saved and restored."""
+
+    def state(self) -> dict[str, object]:
+        """Return everything that a checkpoint stores, by name."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned."""
+
+
 def resumed(
     frames: Generator[Yielded, Sent, None], path: Path | None
 ) -> Generator[Yielded, Sent | None, None]:
@@ -227,6 +242,20 @@ class Checkpointer:
         self._settings = settings
         self._digest = _digest(pictures) if path else ""
         self._next = time.monotonic() + self.seconds
+
+    def frames_of(
+        self, work: Resumable, frames: Generator[Yielded, Any, None], *, resume: bool
+    ) -> Generator[Yielded, Any, None]:
+        """Return the frames of work, which is first restored from the checkpoint if it is to `resume`.
+
+        Errors: as `read`; `LanternaError` if the state does not fit the work.
+        """
+        if not (self.path and resume):
+            return frames
+        state = self.read(set(work.state()))
+        with restoring(self.path):
+            work.restore(state)
+        return resumed(frames, self.path)
 
     def write(self, state: Mapping[str, object]) -> None:
         """Write the state, by name."""

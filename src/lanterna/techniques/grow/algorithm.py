@@ -36,7 +36,7 @@ from lanterna.devices import choose_device, reuse_memory, without_dynamo
 from lanterna.errors import UsageError
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes.objectives import each_layer_output
-from lanterna.techniques.checkpoint import Checkpointer, load_optimiser, restoring, resumed
+from lanterna.techniques.checkpoint import Checkpointer, load_optimiser, step_generator
 from lanterna.techniques.grow.rule import Rule, colours, nothing
 from lanterna.techniques.octaves import resized
 from lanterna.techniques.technique import Frame, Settings
@@ -104,12 +104,7 @@ def learn(
     example = example_of(picture, settings.detail)
     checkpointer = Checkpointer(checkpoint, settings, [example], checkpoint_every)
     training = _Training(example, settings, network, choose_device(device))
-    if checkpoint and resume:
-        state = checkpointer.read(set(training.state()))
-        with restoring(checkpoint):
-            training.restore(state)
-        return resumed(_frames(training, checkpointer), checkpoint)
-    return _frames(training, checkpointer)
+    return checkpointer.frames_of(training, _frames(training, checkpointer), resume=resume)
 
 
 def example_of(picture: Tensor, detail: int) -> Tensor:
@@ -161,7 +156,7 @@ class _Training:
 
     def advance(self) -> None:
         """Train for one step."""
-        random = torch.Generator().manual_seed((self.settings.seed * 1_000_003 + self.step) % 2**63)
+        random = step_generator(self.settings.seed, self.step)
         chosen = torch.randperm(_POOL, generator=random)[:_BATCH]
         cells = self.pool[chosen].to(self.device)
         if self.step % _EMPTY_EVERY == 0:

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from lanterna.devices import choose_device, fast_dtype, reuse_memory, without_dynamo
 from lanterna.networks.digits import CLASSES, SIDE
-from lanterna.techniques.checkpoint import Checkpointer, load_optimiser, restoring, resumed
+from lanterna.techniques.checkpoint import Checkpointer, load_optimiser, step_generator
 from lanterna.techniques.imagine.network import FlowNetwork
 from lanterna.techniques.technique import Frame, Settings
 
@@ -105,12 +105,7 @@ def learn(
     """
     checkpointer = Checkpointer(checkpoint, settings, [digits.images, digits.labels], checkpoint_every)
     training = _Training(digits, settings, choose_device(device))
-    if checkpoint and resume:
-        state = checkpointer.read(set(training.state()))
-        with restoring(checkpoint):
-            training.restore(state)
-        return resumed(_frames(training, checkpointer), checkpoint)
-    return _frames(training, checkpointer)
+    return checkpointer.frames_of(training, _frames(training, checkpointer), resume=resume)
 
 
 def _frames(training: _Training, checkpointer: Checkpointer) -> Generator[LearningFrame, Any, None]:
@@ -150,7 +145,7 @@ class _Training:
         epoch, batch = divmod(self.step, self.steps_an_epoch)
         if epoch != self._epoch:
             self._order, self._epoch = (
-                torch.randperm(len(self.images), generator=self._random(-1 - epoch)),
+                torch.randperm(len(self.images), generator=step_generator(self.settings.seed, -1 - epoch)),
                 epoch,
             )
         size = self.settings.batch_size
@@ -161,7 +156,7 @@ class _Training:
             self.network,
             as_values(self.images[chosen]),
             one_hot(self.labels[chosen]),
-            self._random(self.step),
+            step_generator(self.settings.seed, self.step),
         )
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
@@ -191,9 +186,6 @@ class _Training:
             numbers["examples_a_second"] = steps_a_second * self.settings.batch_size
             numbers["seconds_left"] = (self.steps - self.step) / steps_a_second
         return LearningFrame(self.step, self.steps, numbers, picture, network=self.averaged)
-
-    def _random(self, number: int) -> torch.Generator:
-        return torch.Generator().manual_seed((self.settings.seed * 1_000_003 + number) % 2**63)
 
     def state(self) -> dict[str, object]:
         """Return everything that a checkpoint stores."""

@@ -25,7 +25,7 @@ from lanterna.devices import choose_device, fast_dtype, reuse_memory, without_dy
 from lanterna.networks.coordinate_plan import CoordinatePlan
 from lanterna.networks.coordinates import Coordinates
 from lanterna.networks.hash_grid import Corners
-from lanterna.techniques.checkpoint import Checkpointer, load_optimiser, restoring, resumed
+from lanterna.techniques.checkpoint import Checkpointer, load_optimiser, step_generator
 from lanterna.techniques.paint.painting import TILE, Painting
 from lanterna.techniques.paint.pixels import Pixels, prepare_pixels, psnr
 from lanterna.techniques.technique import Frame, Settings
@@ -171,12 +171,7 @@ def paint(
     if place.type == "mps":  # on which torch has no embedding_bag
         place = torch.device("cpu")
     training = _Training(pixels, settings, place)
-    if checkpoint and resume:
-        state = checkpointer.read(set(training.state()))
-        with restoring(checkpoint):
-            training.restore(state)
-        return resumed(_frames(training, checkpointer, extra_steps), checkpoint)
-    return _frames(training, checkpointer, extra_steps)
+    return checkpointer.frames_of(training, _frames(training, checkpointer, extra_steps), resume=resume)
 
 
 def _frames(
@@ -406,5 +401,5 @@ class _Training:
 
 def _permutation(count: int, seed: int, epoch: int) -> Tensor:
     """Return a permutation of `count` indices that depends on seed and epoch."""
-    generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
+    generator = step_generator(seed, epoch)
     return torch.randperm(count, generator=generator)
