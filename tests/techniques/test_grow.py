@@ -176,7 +176,7 @@ def test_stopped_learning_saves_the_texture_so_far_and_goes_on(quick, monkeypatc
 
 def test_a_film_ends_where_it_begins(rule, monkeypatch, tmp_path):
     rule.save(tmp_path / "rule.safetensors")
-    monkeypatch.setattr(technique, "_Learned", lambda _: type("", (), {"open": lambda _: rule})())
+    monkeypatch.setattr(technique, "_rule", lambda _: rule)
     settings = technique.Film(size=48, steps=30, frames=24, speed=1)
     job = type("", (), {"settings": settings})()
     frames = [frame.picture for frame in technique._film(job, 0)]

@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import math
 from collections import deque
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,10 +18,11 @@ from lanterna.techniques.derive import film_of
 from lanterna.techniques.grow.algorithm import Learning, LearningFrame, example_of, learn
 from lanterna.techniques.grow.page import STILL, texture_page
 from lanterna.techniques.grow.rule import Rule, colours, grown, grown_picture, open_rule
+from lanterna.techniques.learned import LearnedOnce
 from lanterna.techniques.technique import Frame, Input, Result, Settings, Technique, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
     from torch import Tensor
@@ -67,34 +67,25 @@ def rule_file(example: Tensor, learning: Learning) -> Path:
     return networks_folder() / f"grow-{key}.safetensors"
 
 
-class _Learned:
-    """The rule of a job: the one on this machine, or one that is learned first."""
+def _learned(job: Job) -> LearnedOnce[LearningFrame]:
+    """Return the rule of a job: the one on this machine, or one that is learned first."""
+    learning = learning_of(job.settings)
+    (picture,) = job.pictures("picture")
+    file = rule_file(example_of(picture, learning.detail), learning)
 
-    def __init__(self, job: Job) -> None:
-        self.job, learning = job, learning_of(job.settings)
-        (picture,) = job.pictures("picture")
-        self.file = rule_file(example_of(picture, learning.detail), learning)
-        self.steps = 0 if self.file.is_file() else learning.training
-        self.training: Generator[LearningFrame, Any, None] | None = None
-        if self.steps:
-            network = job.open_network("vgg19")
-            self.training = learn(picture, learning, network, device=job.device, **job.checkpointing)
+    def begin() -> tuple[Generator[LearningFrame, Any, None], int]:
+        network = job.open_network("vgg19")
+        frames = learn(picture, learning, network, device=job.device, **job.checkpointing)
+        return frames, learning.training
 
-    def frames(self) -> Iterator[LearningFrame]:
-        """Yield the frames of learning, if any, and save the rule."""
-        if self.training is None:
-            return
-        with closing(self.training) as frames:
-            for frame in frames:
-                yield frame
-        self.training = None
-        frame.rule.save(self.file)
+    return LearnedOnce(job, file, begin, lambda frame: frame.rule.save(file))
 
-    def open(self) -> Rule:
-        """Open the rule; if it has to be learned first, report the progress."""
-        for frame in self.frames():
-            self.job.progress("learning", frame.step, frame.steps)
-        return open_rule(self.file)
+
+def _rule(job: Job) -> Rule:
+    """Open the rule of a job; if it has to be learned first, report the progress."""
+    learned = _learned(job)
+    learned.finish()
+    return open_rule(learned.file)
 
 
 @dataclass(frozen=True)
@@ -121,16 +112,8 @@ def _growing(rule: Rule, settings: Growing) -> Generator[_Grown, Any, None]:
 
 
 def _grow(job: Job) -> Work:
-    learned, settings = _Learned(job), job.settings
-    total = learned.steps + settings.steps
-
-    def frames() -> Frames:
-        for frame in learned.frames():
-            yield replace(frame, steps=total)
-        if learned.steps:
-            job.notify(f"learned in {learned.steps:,} steps, and saved in {learned.file}")
-        for grown_frame in _growing(learned.open(), settings):
-            yield replace(grown_frame, step=learned.steps + grown_frame.step, steps=total)
+    learned, settings = _learned(job), job.settings
+    frames = learned.then(lambda: _growing(open_rule(learned.file), settings), settings.steps)
 
     def results(frame: LearningFrame | _Grown, _: Any) -> list[Result]:
         used = settings
@@ -139,7 +122,7 @@ def _grow(job: Job) -> Work:
             (frame,) = deque(_growing(frame.rule, used), maxlen=1)
         return [Result(frame.full_size(), settings=used, sidecar=(SUFFIX, frame.rule.save))]
 
-    return Work(frames(), results)
+    return Work(frames, results)
 
 
 def _describe(frame: Frame) -> str:
@@ -248,7 +231,7 @@ def _film(job: Job, done: int) -> Frames:
     The last third of the film is blended from frames after its end to those before its beginning.
     """
     settings: Film = job.settings
-    rule, size = _Learned(job).open(), settings.size
+    rule, size = _rule(job), settings.size
     count, blended = settings.frames, max(1, settings.frames // 3)
     every = grown(rule, size, size, settings.steps + (count + blended - 1) * settings.speed, settings.seed)
     shown = itertools.islice(every, settings.steps - 1, None, settings.speed)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from lanterna.devices import choose_device
-from lanterna.files import refuse_to_overwrite
 from lanterna.images.digits import mnist
 from lanterna.settings import networks_folder
 from lanterna.techniques.derive import film_of, sheet_of
@@ -30,6 +28,7 @@ from lanterna.techniques.imagine.algorithm import (
 from lanterna.techniques.imagine.ink import own_digit
 from lanterna.techniques.imagine.network import load_network, save_network
 from lanterna.techniques.imagine.settings import Between, Imagine, ImagineFilm, Like
+from lanterna.techniques.learned import LearnedOnce
 from lanterna.techniques.technique import Frame, Input, Result, SheetCell, Technique, Work
 
 if TYPE_CHECKING:
@@ -63,51 +62,29 @@ def open_flow(learning: Learning, device: torch.device | str = "cpu") -> FlowNet
     return network.to(device)
 
 
-class _Flow:
-    """The network of a job: the one on this machine, or one that learns first."""
+def _learned(job: Job) -> LearnedOnce[LearningFrame]:
+    """Return the network of a job: the one on this machine, or one that learns first."""
+    learning = learning_of(job.settings)
+    file = network_file(learning)
 
-    def __init__(self, job: Job) -> None:
-        self.job, self.learning = job, learning_of(job.settings)
-        self.file = network_file(self.learning)
-        self.frames: Generator[LearningFrame, Any, None] | None = None
-        self.learning_steps = 0
-        if not self.file.is_file():
-            refuse_to_overwrite(self.file, force=True)  # before minutes of learning
-            job.fetch("mnist")
-            digits = mnist("train")
-            self.frames = learn(digits, self.learning, device=job.device, **job.checkpointing)
-            self.learning_steps = self.learning.steps(len(digits.labels))
+    def begin() -> tuple[Generator[LearningFrame, Any, None], int]:
+        job.fetch("mnist")
+        digits = mnist("train")
+        frames = learn(digits, learning, device=job.device, **job.checkpointing)
+        return frames, learning.steps(len(digits.labels))
 
-    def learned(self) -> Iterator[LearningFrame]:
-        """Yield the frames of learning, if any, and save the network."""
-        if self.frames is None:
-            return
-        with closing(self.frames) as frames:
-            for frame in frames:
-                yield frame
-        self.frames = None
-        save_network(frame.network, self.file, self.learning.model_dump_json())
+    return LearnedOnce(
+        job, file, begin, lambda frame: save_network(frame.network, file, learning.model_dump_json())
+    )
 
-    def open(self) -> FlowNetwork:
-        """Open the network; if it has to learn first, report the progress."""
-        for frame in self.learned():
-            self.job.progress("learning", frame.step, frame.steps)
-        return open_flow(self.learning, choose_device(self.job.device))
+
+def _open(job: Job) -> FlowNetwork:
+    return open_flow(learning_of(job.settings), choose_device(job.device))
 
 
 def _network_then(job: Job, draw: Callable[[FlowNetwork], Iterator[Frame]]) -> Work:
     """Return work that shows the network learning, if there is none yet, and then draws."""
-    flow = _Flow(job)
-    learned = flow.learning_steps
-
-    def frames() -> Frames:
-        last = None
-        for last in flow.learned():
-            yield replace(last, steps=learned + job.settings.steps)
-        if last is not None:
-            job.notify(f"learned in {last.step:,} steps, and saved in {flow.file}")
-        for frame in draw(flow.open()):
-            yield replace(frame, step=learned + frame.step, steps=learned + frame.steps)
+    frames = _learned(job).then(lambda: draw(_open(job)), job.settings.steps)
 
     def results(frame: Frame, _: Any) -> list[Result]:
         if isinstance(frame, LearningFrame):  # stopped: what the network draws so far
@@ -115,7 +92,7 @@ def _network_then(job: Job, draw: Callable[[FlowNetwork], Iterator[Frame]]) -> W
         assert frame.picture is not None
         return [Result(frame.picture)]
 
-    return Work(frames(), results)
+    return Work(frames, results)
 
 
 def _drawn(
@@ -205,7 +182,7 @@ def _cells(settings: Imagine) -> list[SheetCell]:
 
 def _with_network(job: Job) -> Imagine:
     """Let the network learn before the sheet, and return the settings."""
-    _Flow(job).open()
+    _learned(job).finish()
     settings: Imagine = job.settings
     return settings
 
@@ -221,7 +198,8 @@ SHEET = sheet_of(
 def _film(job: Job, done: int) -> Frames:
     settings: ImagineFilm = job.settings
     classes = _classes(settings.digits)
-    network, noise = _Flow(job).open(), noise_of(settings.seed, len(classes))
+    _learned(job).finish()
+    network, noise = _open(job), noise_of(settings.seed, len(classes))
     way = settings.changed({"steps": settings.frames - 1})
     first = Frame(0, 0, picture=digit_row(as_light(noise)))
     for frame in itertools.chain([first], _drawn(network, classes, way, noise)):
