@@ -39,14 +39,17 @@ def process_context() -> ForkServerContext | SpawnContext:
 
 
 class IsolatedProcess:
-    """A process that runs one call after another, with one torch thread. It starts with the first call.
+    """A process that runs one call after another. It starts with the first call.
 
-    `seconds` is the time limit of a call.
+    `seconds` is the time limit of a call. It has one torch thread, or as many as a job if `as_a_job`.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._executor = _new_executor()
+    def __init__(self, seconds: float, *, as_a_job: bool = False) -> None:
+        self.seconds, self._as_a_job = seconds, as_a_job
+        self._executor = self._new_executor()
+
+    def _new_executor(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(1, process_context(), _initialise, (self._as_a_job,))
 
     def submit(self, function: Callable[[], object]) -> None:
         """Run a function whose result nobody waits for."""
@@ -71,20 +74,18 @@ class IsolatedProcess:
             return await loop.run_in_executor(executor, _with_time_limit, self.seconds, function, *args)
         except BrokenProcessPool:
             if executor is self._executor:
-                self._executor = _new_executor()
+                self._executor = self._new_executor()
             raise
-
-
-def _new_executor() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, process_context(), _initialise)
 
 
 # In the child process.
 
 
-def _initialise() -> None:
+def _initialise(as_a_job: bool) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this process
     threading.Thread(target=_exit_with_the_server, daemon=True).start()
+    if as_a_job:
+        return
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"  # read by torch if it is imported later
     if torch := sys.modules.get("torch"):  # already imported before the fork

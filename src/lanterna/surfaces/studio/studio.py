@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DECODING_SECONDS = 60.0
 """The time limit for decoding an uploaded picture."""
 _LOOKING_SECONDS = 120.0  # for running a picture through a network
+_ESTIMATING_SECONDS = 30.0  # for measuring the first steps of a job
 _PAINTING_SECONDS = 600.0  # for a thumbnail of the style wall, at the lowest priority beside a job
 _WEEK = 7 * 86_400.0
 
@@ -41,6 +42,7 @@ class Studio:
         self.decoding: asyncio.Semaphore
         self.decoder: IsolatedProcess
         self.looker: IsolatedProcess
+        self.estimator: IsolatedProcess
         self.painter: IsolatedProcess
 
     @contextlib.asynccontextmanager
@@ -53,6 +55,7 @@ class Studio:
         self.interactive = InteractiveProcess()
         self.decoder = IsolatedProcess(DECODING_SECONDS)
         self.looker = IsolatedProcess(_LOOKING_SECONDS)
+        self.estimator = IsolatedProcess(_ESTIMATING_SECONDS, as_a_job=True)
         self.painter = IsolatedProcess(_PAINTING_SECONDS)
         limit_thumbnails(self.store.wall)
         self.queue.open()
@@ -62,6 +65,7 @@ class Studio:
             self.interactive.close()
             self.decoder.close()
             self.looker.close()
+            self.estimator.close()
             self.painter.close()
             await self.queue.close()
             self.store.close()

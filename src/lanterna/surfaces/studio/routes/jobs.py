@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
 
-from lanterna.errors import UsageError
+from lanterna.errors import LanternaError, UsageError
 from lanterna.surfaces.studio import history
 from lanterna.surfaces.studio.forecast import forecast, rounded, same_work
 from lanterna.surfaces.studio.jobs import FINISHED
@@ -88,14 +89,19 @@ async def check_job(request: Request) -> Response:
         {**job, "pixels": _pixels(studio, job["inputs"])} for job in studio.store.timed_jobs(fields["kind"])
     ]
     if not any(same_work(job["settings"], fields["settings"]) for job in done):
-        seconds = await asyncio.to_thread(_estimated_seconds, fields["kind"], fields["settings"])
+        seconds = None
+        with contextlib.suppress(BrokenProcessPool, LanternaError):  # it took too long, or too much memory
+            seconds = await studio.estimator.run(_estimated_seconds, fields["kind"], fields["settings"])
         if seconds is not None:
             return ApiResponse({"seconds": rounded(seconds), "smaller": None})
     return ApiResponse(forecast(fields["settings"], _pixels(studio, fields["inputs"]), done))
 
 
 def _estimated_seconds(kind: str, values: Mapping[str, Any]) -> float | None:
-    """Return the seconds that a technique without inputs estimates itself, or None."""
+    """Return the seconds that a technique without inputs estimates itself, or None.
+
+    It may run some steps, so this is called in a process that cannot take the page along.
+    """
     from lanterna.surfaces.studio.techniques import technique_named
     from lanterna.techniques.execute import Job
 
