@@ -103,9 +103,7 @@ async def styled_thumbnail(request: Request) -> Response:
     store, painting = studio.store, request.query_params.get("style")
     if (painting is None) == ("built_in" not in request.query_params):
         raise UsageError("expected either built_in, the number of a style, or style, the id of a painting")
-    from lanterna.networks.instant import STYLES  # imports torch
-
-    number = integer_parameter(request, "built_in", 0, 0, STYLES - 1)
+    number = integer_parameter(request, "built_in", 0, 0, await asyncio.to_thread(_last_style))
     style = number if painting is None else checked_id(painting)
     place = store.wall_thumbnail(found["id"], style)
     if not place.exists():
@@ -115,6 +113,12 @@ async def styled_thumbnail(request: Request) -> Response:
         except BrokenProcessPool:
             raise LanternaError("the picture took too long: try again when less is running") from None
     return FileResponse(place, media_type="image/jpeg", headers=IMMUTABLE)
+
+
+def _last_style() -> int:
+    from lanterna.networks.instant import STYLES  # imports torch, which takes a second the first time
+
+    return STYLES - 1
 
 
 async def also_file(request: Request) -> Response:
