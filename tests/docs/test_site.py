@@ -8,7 +8,7 @@ import runpy
 import shlex
 import subprocess
 import sys
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,18 +32,12 @@ from lanterna.techniques.registry import all_techniques
 from lanterna.techniques.rerun import parse_value
 from lanterna.techniques.technique import Settings
 from places import ROOT
+from served import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 OLD = {"api", "dream", "style", "paint", "inside", "studio"}  # whose commands other tests run
-
-
-_SOON = """(async (holds) => {
-    for (const end = Date.now() + 20_000; !holds() && Date.now() < end; )
-        await new Promise(requestAnimationFrame);
-    return holds();
-})"""  # whether a condition holds soon
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +67,11 @@ def words(element) -> str:
     return " ".join(element.get_text().split())
 
 
+def fits(page, width: int) -> bool:
+    """Whether a page is no wider than its window; canvases follow the window a moment later."""
+    return page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_pages_load_nothing_from_elsewhere_and_fit_the_window(site, browser):
     context = browser.new_context(viewport={"width": 390, "height": 800}, color_scheme="dark")
     page = context.new_page()
@@ -88,8 +87,7 @@ def test_pages_load_nothing_from_elsewhere_and_fit_the_window(site, browser):
         wrong += page.evaluate(empty)
         for width in (1024, 390):
             page.set_viewport_size({"width": width, "height": 800})
-            fits = f"document.documentElement.scrollWidth <= {width}"  # canvases follow the window
-            assert page.evaluate(f"{_SOON}(() => {fits})"), (each.name, width)
+            wait_until(partial(fits, page, width), f"{each.name} at {width} px".__str__)
     context.close()
     assert wrong == []
     assert [url for url in asked if not url.startswith((site.as_uri(), "data:"))] == []
