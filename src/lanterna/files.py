@@ -279,10 +279,10 @@ def is_network_path(path: str, *, windows: bool = os.name == "nt") -> bool:
     return windows and PureWindowsPath(path).drive.startswith("\\\\")
 
 
-def refuse_to_overwrite(path: Path, *, force: bool) -> None:
+def refuse_to_overwrite(path: Path, *, force: bool, instead: str = "choose another name") -> None:
     """Raise `UsageError` if `path` exists without `force`, or its folder cannot be written.
 
-    Call it before any work is done.
+    Call it before any work is done. `instead` is what to do without `force`.
     """
     try:
         mode = path.stat().st_mode
@@ -296,7 +296,7 @@ def refuse_to_overwrite(path: Path, *, force: bool) -> None:
             raise UsageError(f"{path} is a folder: name a file to write")
         taken = True
     if taken and not force:
-        raise UsageError(f"{path} already exists: choose another name, or give --force to replace it")
+        raise UsageError(f"{path} already exists: {instead}, or give --force to replace it")
     folder = next(each for each in path.absolute().parents if each.exists())  # the rest are made
     if not folder.is_dir():
         raise UsageError(f"{path} cannot be written: {folder} is not a folder")

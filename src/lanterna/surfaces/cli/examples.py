@@ -1,6 +1,5 @@
 """`lanterna examples`: pictures to begin with, saved where the user is."""
 
-import os
 import shlex
 from importlib.resources import files
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from lanterna import shelf
-from lanterna.errors import UsageError
 from lanterna.files import atomic_write, refuse_to_overwrite
 from lanterna.images import open_picture, save_picture
 from lanterna.shelf.table import ITEMS
@@ -39,11 +37,7 @@ def examples(
     """
     names = (PAGE[0], *PHOTOGRAPHS)
     for name in names:
-        if not force and os.path.lexists(folder / name):
-            raise UsageError(
-                f"{folder / name} already exists: choose another folder, or give --force to overwrite it"
-            )
-        refuse_to_overwrite(folder / name, force=force)
+        refuse_to_overwrite(folder / name, force=force, instead="choose another folder")
     fetch_missing("photographs", quiet=quiet)
     source = shelf.need("photographs")
     licences = {each.filename: each.licence for each in ITEMS["photographs"].members}
