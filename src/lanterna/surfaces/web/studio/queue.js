@@ -11,9 +11,10 @@ import {
   current,
   jobOf,
   jobs,
+  kindOf,
+  labelOf,
   load,
   notify,
-  titleOf,
   UNDO_TIME,
   updateJob,
   waitsFor,
@@ -34,11 +35,6 @@ const change = (job, changes) =>
     return true;
   });
 /** @param {Job} job */
-const name = (job) => job.title || titleOf(job.kind);
-/** What a job is, unless its name says so.
-    @param {Job} job */
-const kindOf = (job) => (/ · |^Fetch/.test(name(job)) ? "" : titleOf(job.kind));
-/** @param {Job} job */
 export const linkTo = (job) =>
   roomAddress(job.kind, job.settings, job.inputs, { job: job.id }) ?? address(job.kind);
 
@@ -47,7 +43,7 @@ export const linkTo = (job) =>
     @param {Job | undefined} following */
 async function removeWaiting(job, following) {
   if (!(await change(job, { state: "stopped" })) || job.step) return;
-  notify(`${name(job)} was removed from the queue.`, "Undo", () =>
+  notify(`${labelOf(job)} was removed from the queue.`, "Undo", () =>
     attempt(async () => {
       const { kind, preset, settings, inputs, title } = job;
       const again = await post("/api/jobs", { kind, preset, settings, inputs, title });
@@ -64,7 +60,7 @@ async function removeWaiting(job, following) {
 function removeFinished(job) {
   hidden.value = [...hidden.value, job.id];
   const timer = setTimeout(() => attempt(() => forget(job)), UNDO_TIME);
-  notify(`${name(job)} was removed from the list.`, "Undo", () => {
+  notify(`${labelOf(job)} was removed from the list.`, "Undo", () => {
     clearTimeout(timer);
     hidden.value = hidden.value.filter((each) => each !== job.id);
   });
@@ -93,7 +89,7 @@ export function Strip() {
             <a class="now" href=${linkTo(job)}>
               <span class="mini">${live && html`<img src=${live.address} alt="" />`}</span>
               <span class="what">
-                <b>${name(job)}</b>${" "}
+                <b>${labelOf(job)}</b>${" "}
                 <span class="quiet">${kindOf(job)}</span>
               </span>
             </a>
@@ -135,7 +131,7 @@ export function Strip() {
                   ${last.picture && html`<img src=${thumbnail(last.picture)} alt="" />`}
                 </span>
                 <span class="what">
-                  <b>${name(last)}</b>${" "}<span class="quiet">is done</span>
+                  <b>${labelOf(last)}</b>${" "}<span class="quiet">is done</span>
                 </span>
               </a>
             `
@@ -220,7 +216,7 @@ function Queue() {
                     type="button"
                     class="button small"
                     disabled=${index === 0}
-                    aria-label=${`Move up: ${name(job)}`}
+                    aria-label=${`Move up: ${labelOf(job)}`}
                     onClick=${() => move(index, -1)}
                   >
                     ↑
@@ -229,7 +225,7 @@ function Queue() {
                     type="button"
                     class="button small"
                     disabled=${index === waiting.length - 1}
-                    aria-label=${`Move down: ${name(job)}`}
+                    aria-label=${`Move down: ${labelOf(job)}`}
                     onClick=${() => move(index, 1)}
                   >
                     ↓
@@ -259,7 +255,7 @@ function Queue() {
                   <button
                     type="button"
                     class="button small quiet"
-                    aria-label=${`Remove from list: ${name(job)}`}
+                    aria-label=${`Remove from list: ${labelOf(job)}`}
                     onClick=${() => removeFinished(job)}
                   >
                     Remove from list
@@ -297,7 +293,7 @@ function Row({ job, children }) {
           }
         </span>
         <span class="what">
-          <b>${name(job)}</b>${" "}
+          <b>${labelOf(job)}</b>${" "}
           <span class="quiet">${kindOf(job)}</span>
         </span>
       </a>

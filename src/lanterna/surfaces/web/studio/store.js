@@ -50,10 +50,16 @@ export const titleOf = (kind) => techniqueOf(kind)?.title ?? kind;
 /** @param {string} id */
 export const jobOf = (id) => jobs.value.find((job) => job.id === id);
 
+/** @param {Job} job */
+export const labelOf = (job) => job.title || titleOf(job.kind);
+
+/** What a job is, unless its name says so.
+    @param {Job} job */
+export const kindOf = (job) => (/ · |^Fetch/.test(labelOf(job)) ? "" : titleOf(job.kind));
+
 /** What a job is called, with its kind unless the name says it.
     @param {Job} job */
-export const nameOf = (job) =>
-  / · |^Fetch/.test(job.title) ? job.title : `${titleOf(job.kind)} ${job.title}`.trim();
+export const nameOf = (job) => (kindOf(job) ? `${kindOf(job)} ${job.title}`.trim() : labelOf(job));
 
 /** What a queued job waits for, and about how long.
     @param {Job} job */

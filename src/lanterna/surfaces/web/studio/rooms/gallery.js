@@ -1,7 +1,7 @@
 // The gallery, newest first: search, stars, comparison, reuse of settings, deleting and restoring.
 
 import { openWithSettings } from "../again.js";
-import { plain } from "../schema.js";
+import { plain, setting } from "../schema.js";
 import { inWords } from "../targets.js";
 import { file, get, patch, post, remove, thumbnail, url } from "../api.js";
 import { TextInput } from "../form.js";
@@ -584,25 +584,19 @@ const worded = ({ names, picks }, value) =>
 /** The settings that make a picture twice as large, or null if its technique cannot.
     @param {Picture} picture */
 function largerSettings({ recipe, width, height }) {
-  const properties = techniqueOf(recipe?.kind ?? "")?.schema.properties;
-  if (!recipe || !properties || recipe.sheet?.length || techniqueOf(recipe.kind)?.makes !== "picture")
-    return null;
+  const technique = techniqueOf(recipe?.kind ?? "");
+  if (!recipe || !technique || recipe.sheet?.length || technique.makes !== "picture") return null;
+  const { properties } = technique.schema;
   const sides = properties.size ? { size: Math.max(width, height) } : { width, height };
-  const changes = Object.fromEntries(
-    Object.entries(sides)
-      .filter(([name]) => isWhole(properties[name]))
-      .map(([name, side]) => [name, Math.min(2 * side, maximum(properties[name]))]),
-  );
+  /** @type {Record<string, number>} */
+  const changes = {};
+  for (const [name, side] of Object.entries(sides)) {
+    const { type, maximum } = setting(name, properties[name] ?? {}, technique.schema.$defs);
+    if (type === "integer") changes[name] = Math.min(2 * side, maximum ?? Infinity);
+  }
   const isLarger = Object.entries(changes).some(([name, side]) => side > sides[name]);
   return isLarger ? { ...recipe.settings, ...("print" in properties && { print: null }), ...changes } : null;
 }
-
-/** @param {Schema | undefined} schema */
-const isWhole = (schema) => [schema, ...(schema?.anyOf ?? [])].some((each) => each?.type === "integer");
-
-/** @param {Schema} schema */
-const maximum = ({ maximum: own, anyOf = [] }) =>
-  own ?? anyOf.find((each) => each.maximum)?.maximum ?? Infinity;
 
 /** @param {{ one: Picture, other: Picture }} props */
 function Comparison({ one, other }) {
