@@ -650,6 +650,17 @@ export function useOutcome(name, chosen) {
   return shown;
 }
 
+/** What was measured in advance.
+    @param {string} name */
+export function useRecorded(name) {
+  const [outcome, setOutcome] = useState(/** @type {Outcome | null} */ (null));
+  const [error, setError] = useState("");
+  useEffect(() => {
+    get(`/api/lessons/${name}`).then(setOutcome, (problem) => setError(messageOf(problem)));
+  }, []);
+  return { outcome, error };
+}
+
 /** What was measured in advance, and the experiment, which trains networks or processes photographs. It is a
     job, whose picture is in the gallery.
     @param {{ lesson: Lesson, technique: Technique, chosen: Settings, values: Settings, form: Child }}
@@ -661,11 +672,7 @@ function Slow({ lesson, technique, chosen, values, form }) {
   const result = usePicture(job?.picture);
   const running = job && ["queued", "running", "paused"].includes(job.state);
   const [starting, setStarting] = useState(false);
-  const [advance, setAdvance] = useState(/** @type {Outcome | null} */ (null));
-  const [missing, setMissing] = useState("");
-  useEffect(() => {
-    get(`/api/lessons/${lesson.name}`).then(setAdvance, (error) => setMissing(messageOf(error)));
-  }, []);
+  const { outcome: advance, error: missing } = useRecorded(lesson.name);
   const other = result
     ? Object.keys(values).filter(
         (name) => !same(result.recipe?.settings?.[name] ?? values[name], values[name]),

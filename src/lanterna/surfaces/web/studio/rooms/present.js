@@ -1,10 +1,9 @@
 // A lesson on a projector: one thing on the screen at a time, in large type.
 
-import { get } from "../api.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { addStyles } from "../lazy.js";
 import { route, setQuery } from "../store.js";
-import { Chart, Exercise, Figure, FIGURES, Finding, useOutcome } from "./learn.js";
+import { Chart, Exercise, Figure, FIGURES, Finding, useOutcome, useRecorded } from "./learn.js";
 
 /** @import { Child, Ref } from "preact" */
 /** @import { Changed, Settings } from "lanterna/lessons/parts.js" */
@@ -33,11 +32,7 @@ function Live(props) {
 
 /** @param {{ lesson: Lesson }} props */
 function Recorded(props) {
-  const [outcome, setOutcome] = useState(/** @type {Outcome | null} */ (null));
-  const [error, setError] = useState("");
-  useEffect(() => {
-    get(`/api/lessons/${props.lesson.name}`).then(setOutcome, ({ message }) => setError(message));
-  }, []);
+  const { outcome, error } = useRecorded(props.lesson.name);
   return html`<${Deck} ...${props} outcome=${outcome} error=${error} />`;
 }
 
