@@ -235,8 +235,8 @@ export default function Read() {
                 ${
                   digit?.why
                     ? html`
-                      why ${digit.digit} and not ${digit.why.rather_than}:${" "}
-                      <b class="for">for</b> it, <b class="against">against</b> it
+                      ${digit.digit} and not ${digit.why.rather_than}: <b class="for">amber</b> counts for
+                      it, <b class="against">blue</b> against it
                     `
                     : "evidence for the answer"
                 }
