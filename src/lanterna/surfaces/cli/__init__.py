@@ -30,6 +30,7 @@ VERBS: dict[str, str] = {
     "render": "Process thousands of pictures, on one machine or on many.",
     "learn": "Run an experiment that tests a claim of the lecture.",
     "studio": "Open the studio: everything live, in your browser.",
+    "page": "Write a website for a class: draw and train without installing.",
     "networks": "List the networks, their layers, shapes and sizes.",
     "recipe": "Print the recipe that is stored in a picture.",
     "rerun": "Make a picture again from its recipe, or vary it.",
