@@ -13,12 +13,12 @@ from functools import partial
 from html import escape
 from typing import TYPE_CHECKING
 
-import torch
 from PIL import Image, ImageDraw
 
 from lanterna.errors import LanternaError, UsageError
 from lanterna.files import MARKER, format_size, working_folder
 from lanterna.images import open_picture, read_recipe, save_picture
+from lanterna.images.drawing import as_picture
 from lanterna.images.normalise import normalised_images
 from lanterna.lessons import LESSONS
 from lanterna.lessons.measured import measured
@@ -60,15 +60,11 @@ _THREE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """What a site contains: digit networks by name, files of textures that live on one page, and pictures.
-
-    `findings` adds to each lesson what its experiment found, which runs those that take a second.
-    """
+    """What a site contains: digit networks by name, files of textures that live on one page, and pictures."""
 
     networks: Mapping[str, Network] = field(default_factory=dict)
     textures: Sequence[Path] = ()
     pictures: Sequence[Path] = ()
-    findings: bool = True
 
     @property
     def sections(self) -> dict[str, str]:
@@ -213,7 +209,7 @@ def _training(contents: Contents) -> str:
         "Draw ten digits, one of each. A network of 101,770 weights learns them here, in your browser, from "
         "thousands of variants of your drawings. Nothing leaves this device."
     )
-    head = f'<div class="page"><h1>Train a network</h1><p class="lead">{words}</p></div>'
+    head = f'<header class="page"><h1>Train a network</h1><p class="lead">{words}</p></header>'
     body = _bar(contents, "Train") + head
     return standalone(
         "Train a network – Lanterna", sheets=["chart.css", "cell/cell.css", "site/site.css"],
@@ -243,14 +239,13 @@ def _lesson(contents: Contents, lesson: Lesson, before: Lesson | None, after: Le
     )
     texts = "".join(f"<p>{escape(text).replace('`', '')}</p>" for text in lesson.paragraphs)
     claim = f"<p>The claim: {escape(lesson.claim)}</p>"
-    finding = _finding(lesson) if contents.findings else ""
     ways = [f'<a href="{before.name}.html">← {escape(before.title)}</a>' if before else "<span></span>"]
     ways += [f'<a href="{after.name}.html">{escape(after.title)} →</a>'] if after else []
     body = f"""{_bar(contents, "Lessons", "../")}<main class="page">
 <h1>{escape(lesson.title)}</h1>
 <p class="question">{escape(lesson.question)}</p>
 <div id="piece" class="piece"></div>
-<div class="words">{said}{texts}{claim}{finding}</div>
+<div class="words">{said}{texts}{claim}{_finding(lesson)}</div>
 <nav class="ways" aria-label="Lessons">{"".join(ways)}</nav>
 </main>
 """
@@ -258,11 +253,11 @@ def _lesson(contents: Contents, lesson: Lesson, before: Lesson | None, after: Le
 
 
 def _finding(lesson: Lesson) -> str:
-    """Return the finding that was measured in advance, or of a run now if it takes a second."""
+    """Return the finding that was measured in advance, or the command that measures it in a second or two."""
     found = measured(lesson)
-    if found is None and not lesson.quick:
-        return ""
-    finding = (found.outcome if found else lesson.experiment(lesson.settings())).finding
+    if found is None:
+        return f"<p>Test it: <code>lanterna learn {lesson.name}</code></p>"
+    finding = found.outcome.finding
     return f'<p><span class="verdict">{finding.label}:</span> {escape(finding.words)}</p>'
 
 
@@ -318,6 +313,5 @@ def _example() -> Tensor:
     draw.line(_THREE, fill=255, width=width, joint="curve")
     for x, y in _THREE[:: len(_THREE) - 1]:
         draw.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=255)
-    ink = image.crop(image.getbbox())
-    patch = torch.tensor(list(ink.getdata()), dtype=torch.float32).view(ink.height, ink.width) / 255
-    return normalised_images([patch])[0]
+    ink = as_picture(image.crop(image.getbbox()).convert("RGB"))[0]
+    return normalised_images([ink])[0]
