@@ -72,7 +72,7 @@ ERRORS = """
     page -o taken.png
     page --picture notes.txt
     page -o new
-    read cat.png --network missing.safetensors
+    networks missing.safetensors
     learn nonsense
     learn gates --set nonsense=1
     learn gates --set tries=0

@@ -11,12 +11,13 @@ import shutil
 from dataclasses import dataclass, field
 from functools import partial
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw
 
 from lanterna.errors import LanternaError, UsageError
-from lanterna.files import MARKER, format_size, working_folder
+from lanterna.files import MARKER, format_size, refuse_to_overwrite, working_folder
 from lanterna.images import open_picture, read_recipe, save_picture
 from lanterna.images.drawing import as_picture
 from lanterna.images.normalise import normalised_images
@@ -31,7 +32,6 @@ from lanterna.techniques.rerun import command_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from torch import Tensor
 
@@ -90,6 +90,9 @@ def check_site(folder: Path, *, force: bool) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file: name a folder to write")
+    if folder.resolve() == Path.cwd():
+        raise UsageError(f"{folder} is the current folder: name another one to write")
+    refuse_to_overwrite(folder.resolve().with_name(f".{folder.name}-new"), force=True)
     present = {file for file in folder.rglob("*") if not file.is_dir()} if folder.is_dir() else set()
     if not present:
         return
@@ -117,9 +120,10 @@ def write_site(
     page of more than `MAX_FIRST_BYTES`; `LanternaError` if the folder cannot be written.
     """
     check_site(folder, force=force)
+    folder = folder.resolve()
     try:
-        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-        with working_folder(f".{folder.name}-", folder.absolute().parent) as temporary:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with working_folder(f".{folder.name}-", folder.parent) as temporary:
             site = temporary / "site"
             for done, (name, content) in enumerate(_files(contents), start=1):
                 (site / name).parent.mkdir(parents=True, exist_ok=True)
@@ -227,7 +231,7 @@ def _list_of_lessons(contents: Contents) -> str:
     body = (
         '<main class="page"><h1>Lessons</h1><p class="lead">Each asks a question about how networks learn, '
     )
-    body += f'and has something to try with your hands.</p><ol class="list">{rows}</ol></main>'
+    body += f'and has something to try.</p><ol class="list">{rows}</ol></main>'
     return _html("Lessons", _bar(contents, "Lessons") + body)
 
 
@@ -265,7 +269,8 @@ def _texture(contents: Contents) -> str:
     rules = [open_rule(file) for file in contents.textures]
     names = [file.stem for file in contents.textures]
     picture = grown_picture(rules[0], STILL, _STEPS, 0)
-    head = f"<style>{asset('site/site.css')}</style>{_bar(contents, 'Texture')}"
+    style = asset("site/site.css") + ".site { padding: 16px 16px 8px; margin: 0; }"
+    head = f"<style>{style}</style>{_bar(contents, 'Texture')}"
     return texture_page(rules, names, picture, head)
 
 

@@ -99,7 +99,7 @@ export function mount() {
 
   function update() {
     const drawn = drawings.filter(Boolean).length;
-    prompt.textContent = drawings[at] ? `Your ${at}: draw on, or go to the next` : `Draw a ${at}`;
+    prompt.textContent = drawings[at] ? `Your ${at} is drawn` : `Draw ${at === 8 ? "an" : "a"} ${at}`;
     const { light } = readTheme(document.body);
     slots.forEach(({ canvas, button }, digit) => {
       drawMap(canvas, drawings[digit] ?? new Float64Array(SIDE * SIDE), SIDE, SIDE, light, 1);
@@ -189,6 +189,7 @@ export function mount() {
       { class: "training" },
       section(
         "Draw ten digits",
+        prompt,
         element(
           "div",
           { class: "two" },
@@ -196,7 +197,6 @@ export function mount() {
           element(
             "div",
             {},
-            prompt,
             element("div", { class: "slots" }, ...slots.map(({ button }) => button)),
             next,
           ),
@@ -214,7 +214,7 @@ export function mount() {
           element(
             "div",
             {},
-            element("h3", {}, "What 24 of its 128 hidden units look for"),
+            element("h3", {}, "The weights of 24 of its 128 hidden units"),
             kernels,
             element("h3", {}, "The hardest of 100 variants that it does not learn from"),
             element("div", { class: "hardest" }, ...hardest.map(({ host }) => host)),
