@@ -1,4 +1,5 @@
-// Train a network in the page on ten digits that the visitor draws, and watch it; a worker does the arithmetic.
+// Train a network in the page on ten digits that the visitor draws, and watch it. A worker does the
+// arithmetic.
 
 import { makeAnswers } from "lanterna/answers.js";
 import { contextOf } from "lanterna/canvas.js";
@@ -70,7 +71,9 @@ export function mount() {
     width: COLUMNS * (SIDE + GAP) - GAP,
     height: ROWS * (SIDE + GAP) - GAP,
     role: "img",
-    "aria-label": `The weights of ${COLUMNS * ROWS} hidden units: amber for ink that excites a unit, blue for ink that inhibits it`,
+    "aria-label":
+      `The weights of ${COLUMNS * ROWS} hidden units: amber where ink excites a unit, blue where it ` +
+      "inhibits it",
   });
   const hardest = DIGITS.map(() => {
     const canvas = element("canvas", { width: SIDE, height: SIDE, "aria-hidden": "true" });
@@ -194,12 +197,7 @@ export function mount() {
           "div",
           { class: "two" },
           pad,
-          element(
-            "div",
-            {},
-            element("div", { class: "slots" }, ...slots.map(({ button }) => button)),
-            next,
-          ),
+          element("div", {}, element("div", { class: "slots" }, ...slots.map(({ button }) => button)), next),
         ),
       ),
       section(
@@ -260,8 +258,8 @@ function captionOf({ written, read: answer, share }) {
   ];
 }
 
-/** Start the training in a worker, whose source is this page's own module: no file is loaded. Browsers allow no
-    module in a worker of a page from disk, so it becomes a plain script.
+/** Start the training in a worker, whose source is this page's own module: no file is loaded. Browsers allow
+    no module in a worker of a page from disk, so it becomes a plain script.
     @param {Task} task
     @param {(progress: Progress) => void} onProgress
     @param {() => void} onError */
