@@ -62,7 +62,8 @@ def test_a_phone_joins_with_the_code_and_draws(room: Room) -> None:
         answer = await phone("POST", "/join", {"code": room.code.lower()})
         assert answer.status == 200
         cookie = answer.headers["set-cookie"].lower()
-        assert "httponly" in cookie and "samesite=strict" in cookie
+        assert "httponly" in cookie
+        assert "samesite=strict" in cookie
         assert (await phone("POST", "/draw", drawing())).status == 200
         assert (await phone("POST", "/draw", drawing())).status == 200  # sent again: the answer was lost
         (saved,) = room.record.drawings(1)
@@ -111,7 +112,8 @@ def test_what_no_page_sends_is_refused_in_one_line(room: Room, path: str, body: 
         answer = await phone("POST", path, body)
         assert answer.status == status, answer.body
         error = answer.json["error"]
-        assert "\n" not in error and len(error) < 200
+        assert "\n" not in error
+        assert len(error) < 200
         assert room.record.counts()["drawings"] == 0
 
     run(work)
@@ -139,9 +141,11 @@ def test_the_page_is_all_that_it_needs(room: Room) -> None:
     async def work() -> None:
         phone = phone_of(room)
         page = await phone("GET", "/")
-        assert page.status == 200 and page.headers["content-type"].startswith("text/html")
+        assert page.status == 200
+        assert page.headers["content-type"].startswith("text/html")
         policy = page.headers["content-security-policy"]
-        assert "default-src 'none'" in policy and "unsafe" not in policy
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
         for path in ("/phone.js", "/phone.css", "/theme.css"):
             assert (await phone("GET", path)).status == 200
             assert path.encode() in page.body
@@ -173,7 +177,8 @@ def test_nobody_can_flood_the_class(record: Record, monkeypatch: pytest.MonkeyPa
     async def work() -> None:
         phone, other = await joined(room), await joined(room)
         sent = [(await phone("POST", "/draw", drawing(f"{key:08x}"))).status for key in range(20)]
-        assert sent[:4] == [200] * 4 and set(sent[4:]) == {429}
+        assert sent[:4] == [200] * 4
+        assert set(sent[4:]) == {429}
         assert (await other("POST", "/draw", drawing())).status == 200
         guesser = phone_of(room, "192.168.1.66")
         answers = [(await guesser("POST", "/join", {"code": "ZZZZ"})).status for _ in range(30)]
@@ -242,7 +247,8 @@ def test_a_vote_replaces_the_one_before_and_gives_nothing_away(room: Room) -> No
             assert (await phone("POST", "/vote", {"round": 2, "choices": wrong})).status == 422
         state = await phone("GET", "/events", until="\n\n")
         told = json.loads(state.body.decode().partition("data: ")[2])
-        assert told["choices"] == [str(digit) for digit in range(10)] and told["chosen"] == [4]
+        assert told["choices"] == [str(digit) for digit in range(10)]
+        assert told["chosen"] == [4]
         assert "right" not in state.body.decode()
         room.step(1)
         assert room.screen_state()["split"] == [0, 0, 0, 0, 1, 0, 0, 0, 0, 0]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lanterna.networks.network import Network
     from lanterna.surfaces.classroom.record import Strokes
-    from lanterna.techniques.train.few import FewFrame
+    from lanterna.techniques.few_digits import FewFrame
 
 _NETWORK = "conv"
 _STYLES_ITEM = "instant-style"
@@ -66,7 +66,7 @@ def _network() -> Network:
 
 @lru_cache(maxsize=1)
 def _opened(weights: bytes) -> Network:
-    from lanterna.techniques.train.few import open_few
+    from lanterna.techniques.few_digits import open_few
 
     return open_few(weights)
 
@@ -87,7 +87,7 @@ def questions() -> list[dict[str, Any]]:
     from lanterna.lessons.exercises import EXERCISES
     from lanterna.lessons.lesson import LABELS
 
-    found = []
+    found: list[dict[str, Any]] = []
     for name, lesson in LESSONS.items():
         found.append(
             {"lesson": name, "title": lesson.title, "text": lesson.claim, "choices": list(LABELS.values())}
@@ -128,7 +128,7 @@ def begin_to_learn(drawings: Sequence[Strokes], labels: Sequence[int]) -> None:
     """Begin to train a network on the class's digits."""
     import torch
 
-    from lanterna.techniques.train.few import train_few
+    from lanterna.techniques.few_digits import train_few
 
     global _learning, _seen
     _seen = _images(drawings)

@@ -126,6 +126,7 @@ async def _join(request: Request) -> Response:
         if body.code and error.status_code == 403 and not room.locked:
             guesses.add(address)
         raise
+    _keep_open(request)
     response = ApiResponse({"names": room.names, "named": phone.number in room.called})
     if new is not None:
         response.set_cookie(_COOKIE, new, max_age=_COOKIE_SECONDS, path="/", httponly=True, samesite="strict")
@@ -189,9 +190,14 @@ def _phone(request: Request) -> Phone:
     phone = _room(request).phone(request.cookies.get(_COOKIE))
     if phone is None:
         raise HTTPException(401, "join first, with the code on the big screen")
+    _keep_open(request)
+    return phone
+
+
+def _keep_open(request: Request) -> None:
+    """Never close the connection of a phone that has joined for another."""
     if "authenticated" in request.scope.get("state", {}):
         request.scope["state"]["authenticated"]()
-    return phone
 
 
 class _Guesses:

@@ -197,10 +197,10 @@ class Record:
 
     def drawing(self, drawing: int) -> Drawing:
         """Return a drawing. Errors: `KeyError` if there is none."""
-        (found,) = self._drawings("WHERE id = ?", (drawing,)) or [None]
-        if found is None:
+        found = self._drawings("WHERE id = ?", (drawing,))
+        if not found:
             raise KeyError(drawing)
-        return found
+        return found[0]
 
     def drawings(self, round_: int, *, last: int | None = None, stage: int | None = None) -> list[Drawing]:
         """Return a round's drawings in order; only the `last` that are not hidden, or those of a stage."""

@@ -8,10 +8,10 @@ const MAX_POINTS = 1000;
 const STEP = 8; // units per arrow key
 const RETRY = 1000; // milliseconds
 
-/** @template {HTMLElement} [T=HTMLElement]
-    @param {string} id
-    @returns {T} */
-const find = (id) => /** @type {T} */ (document.getElementById(id));
+/** @param {string} id */
+const find = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+/** @param {string} id */
+const field = (id) => /** @type {HTMLInputElement} */ (find(id));
 
 const pad = /** @type {HTMLCanvasElement} */ (find("pad"));
 const pen = /** @type {CanvasRenderingContext2D} */ (pad.getContext("2d"));
@@ -57,12 +57,12 @@ async function join(code) {
 
 find("join").addEventListener("submit", (event) => {
   event.preventDefault();
-  join(find("code").value);
+  join(field("code").value);
 });
 
 find("naming").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const [name, agreed] = [find("name").value.trim(), find("agreed").checked];
+  const [name, agreed] = [field("name").value.trim(), field("agreed").checked];
   try {
     if (name && agreed) await post("/name", { name, agreed });
     sessionStorage.setItem("asked", "yes");

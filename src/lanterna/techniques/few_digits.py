@@ -67,7 +67,7 @@ def train_few(images: Tensor, labels: Tensor, *, steps: int = 600, seed: int = 0
         chosen = torch.randint(len(images), (_BATCH,), generator=randomness)
         loss = F.cross_entropy(network(random_handwriting(images[chosen], randomness)), labels[chosen])
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
 
 
