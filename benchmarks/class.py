@@ -65,15 +65,18 @@ class Phone:
 
     def __init__(self, number: int, port: int, code: str) -> None:
         self.random, self.port, self.code = random.Random(number), port, code
-        self.cookie, self.state, self.streams = "", {}, None
+        self.cookie, self.state = "", {}
         self.pipe: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self.stream: asyncio.StreamWriter | None = None  # open only as long as somebody refers to it
 
     async def open(
         self, method: str, path: str, body: object = None
     ) -> tuple[asyncio.StreamReader, int, dict]:
         if self.pipe is None or path == "/events":
             pipe = await asyncio.open_connection("127.0.0.1", self.port)
-            if path != "/events":
+            if path == "/events":
+                self.stream = pipe[1]
+            else:
                 self.pipe = pipe
         else:
             pipe = self.pipe
@@ -135,7 +138,7 @@ class Phone:
         return {
             "key": key,
             "round": self.state["round"],
-            "stage": self.state["stage"],
+            "step": self.state["step"],
             **kind,
             "strokes": strokes,
         }
@@ -162,9 +165,10 @@ class Phone:
                 await self.post("/vote", {"round": voted, "choices": self.random.sample(choices, 1)})
             if self.random.random() < DROP:
                 listening.cancel()
-                if self.pipe is not None:
-                    self.pipe[1].close()
-                    self.pipe = None
+                for pipe in (self.stream, self.pipe and self.pipe[1]):
+                    if pipe is not None:
+                        pipe.close()
+                self.pipe = None
                 await asyncio.sleep(self.random.uniform(3, 15))
                 listening = asyncio.create_task(self.listen())
 
@@ -211,8 +215,8 @@ async def teach(screen: str, seconds: float) -> None:
     teacher = Phone(0, port, "")
     teacher.cookie = f"x\r\nauthorization: Bearer {token}"
     for part, path, body in (
-        (0.35, "/api/begin", {"kind": "vote"}), (0.05, "/api/step", {"by": 1}), (0.02, "/api/step", {"by": 1}),
-        (0.02, "/api/begin", {"kind": "train"}), (0.2, "/api/step", {"by": 1}), (0.06, "/api/step", {"by": 1}),
+        (0.35, "/api/begin", {"kind": "vote"}), (0.05, "/api/go", {"by": 1}), (0.02, "/api/go", {"by": 1}),
+        (0.02, "/api/begin", {"kind": "train"}), (0.2, "/api/go", {"by": 1}), (0.06, "/api/go", {"by": 1}),
         (0.1, "/api/begin", {"kind": "fool"}),
     ):  # fmt: skip
         await asyncio.sleep(part * seconds)
@@ -269,7 +273,7 @@ def main() -> int:
         server.start()
         found = asyncio.run(hold(server, given.seconds, given.phones))
         with contextlib.closing(sqlite3.connect(server.file)) as database:
-            rows = database.execute("SELECT key, id, reading, round, stage FROM drawings").fetchall()
+            rows = database.execute("SELECT key, id, reading, round, step FROM drawings").fetchall()
         saved = {key: number for key, number, *_ in rows}
         lost = found["answered"].keys() - saved.keys()
         killed, back = found["away"]

@@ -11,8 +11,8 @@ import pytest
 
 from asgi import Answer, Client
 from lanterna.surfaces.classroom import room as rooms
+from lanterna.surfaces.classroom.class_file import ClassFile
 from lanterna.surfaces.classroom.phones import phones_app
-from lanterna.surfaces.classroom.record import Record
 from lanterna.surfaces.classroom.room import Allowance, Room
 from lanterna.surfaces.studio.server import Files
 
@@ -26,14 +26,14 @@ ONE = [[128, 30, 128, 220]]
 
 
 @pytest.fixture
-def record(tmp_path: Path) -> Iterator[Record]:
-    with closing(Record(tmp_path / "class.sqlite")) as found:
+def file(tmp_path: Path) -> Iterator[ClassFile]:
+    with closing(ClassFile(tmp_path / "class.sqlite")) as found:
         yield found
 
 
 @pytest.fixture
-def room(record: Record) -> Room:
-    return Room(record)
+def room(file: ClassFile) -> Room:
+    return Room(file)
 
 
 def phone_of(room: Room, address: str = "192.168.1.30") -> Client:
@@ -41,7 +41,7 @@ def phone_of(room: Room, address: str = "192.168.1.30") -> Client:
 
 
 def drawing(key: str = "00000001", **changes: Any) -> dict[str, Any]:
-    return {"key": key, "round": 1, "stage": 0, "strokes": ONE, **changes}
+    return {"key": key, "round": 1, "step": 0, "strokes": ONE, **changes}
 
 
 def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -66,7 +66,7 @@ def test_a_phone_joins_with_the_code_and_draws(room: Room) -> None:
         assert "samesite=strict" in cookie
         assert (await phone("POST", "/draw", drawing())).status == 200
         assert (await phone("POST", "/draw", drawing())).status == 200  # sent again: the answer was lost
-        (saved,) = room.record.drawings(1)
+        (saved,) = room.file.drawings(1)
         assert saved.strokes == ONE
         # The page is opened again, without the code.
         assert (await phone("POST", "/join", {"code": ""})).status == 200
@@ -98,7 +98,7 @@ def test_a_phone_joins_with_the_code_and_draws(room: Room) -> None:
         ("/draw", drawing(file="x.png"), 422),
         ("/draw", drawing(round=10**12), 422),
         ("/draw", drawing(round=2), 409),
-        ("/draw", drawing(stage=9), 409),
+        ("/draw", drawing(step=9), 409),
         ("/draw", drawing(asked=3), 409),
         ("/vote", {"round": 1, "choices": [0]}, 409),
         ("/name", {"name": "x" * 21, "agreed": True}, 422),
@@ -114,7 +114,7 @@ def test_what_no_page_sends_is_refused_in_one_line(room: Room, path: str, body: 
         error = answer.json["error"]
         assert "\n" not in error
         assert len(error) < 200
-        assert room.record.counts()["drawings"] == 0
+        assert room.file.counts()["drawings"] == 0
 
     run(work)
 
@@ -122,7 +122,7 @@ def test_what_no_page_sends_is_refused_in_one_line(room: Room, path: str, body: 
 @pytest.mark.parametrize(
     "path",
     [
-        "/api/jobs", "/api/pictures", "/api/events", "/api/step", "/api/look", "/web/studio/index.html",
+        "/api/jobs", "/api/pictures", "/api/events", "/api/go", "/api/look", "/web/studio/index.html",
         "/web/theme.css", "/../class.sqlite", "/phone.js/../../studio/api.js", "/%2e%2e/class.sqlite",
         "/etc/passwd", "/theme.css/", "//theme.css", "/projector.js",
     ],
@@ -170,9 +170,9 @@ def test_other_sites_and_names_are_refused(room: Room) -> None:
     run(work)
 
 
-def test_nobody_can_flood_the_class(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_can_flood_the_class(file: ClassFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rooms.time, "monotonic", lambda: 1000.0)
-    room = Room(record)
+    room = Room(file)
 
     async def work() -> None:
         phone, other = await joined(room), await joined(room)
@@ -223,13 +223,13 @@ def test_a_locked_room_accepts_nothing(room: Room) -> None:
 
 @pytest.mark.parametrize("asked", [True, False])
 @pytest.mark.parametrize("agreed", [True, False])
-def test_a_nickname_is_saved_only_if_both_want_it(record: Record, asked: bool, agreed: bool) -> None:
-    room, name = Room(record, names=asked), "<img src=x>"
+def test_a_nickname_is_saved_only_if_both_want_it(file: ClassFile, asked: bool, agreed: bool) -> None:
+    room, name = Room(file, names=asked), "<img src=x>"
 
     async def work() -> None:
         phone = await joined(room)
         assert (await phone("POST", "/name", {"name": name, "agreed": agreed})).status == 200
-        assert list(record.names().values()) == ([name] if asked and agreed else [])
+        assert list(file.names().values()) == ([name] if asked and agreed else [])
 
     run(work)
 
@@ -238,7 +238,7 @@ def test_a_vote_replaces_the_one_before_and_gives_nothing_away(room: Room) -> No
     async def work() -> None:
         phone = await joined(room)
         await phone("POST", "/draw", drawing())
-        room.record.set_readings([(1, {"chances": [0.0] * 7 + [1.0, 0.0, 0.0]})])
+        room.file.set_readings([(1, {"chances": [0.0] * 7 + [1.0, 0.0, 0.0]})])
         room.begin("vote")
         for choice in (3, 4):
             answer = await phone("POST", "/vote", {"round": 2, "choices": [choice]})
@@ -246,14 +246,14 @@ def test_a_vote_replaces_the_one_before_and_gives_nothing_away(room: Room) -> No
         for wrong in ([10], [1, 2], [-1]):
             assert (await phone("POST", "/vote", {"round": 2, "choices": wrong})).status == 422
         state = await phone("GET", "/events", until="\n\n")
-        told = json.loads(state.body.decode().partition("data: ")[2])
-        assert told["choices"] == [str(digit) for digit in range(10)]
-        assert told["chosen"] == [4]
+        found = json.loads(state.body.decode().partition("data: ")[2])
+        assert found["choices"] == [str(digit) for digit in range(10)]
+        assert found["chosen"] == [4]
         assert "right" not in state.body.decode()
-        room.step(1)
+        room.go(1)
         assert room.screen_state()["split"] == [0, 0, 0, 0, 1, 0, 0, 0, 0, 0]
         assert "right" not in room.screen_state()["result"]
-        room.step(1)
+        room.go(1)
         while room.busy:
             await asyncio.sleep(0)
         assert room.screen_state()["result"]["right"] == 7
@@ -262,8 +262,8 @@ def test_a_vote_replaces_the_one_before_and_gives_nothing_away(room: Room) -> No
     run(work)
 
 
-def test_quiet_drawings_wait_and_hidden_ones_are_gone(record: Record) -> None:
-    room = Room(record, quiet=True)
+def test_quiet_drawings_wait_and_hidden_ones_are_gone(file: ClassFile) -> None:
+    room = Room(file, quiet=True)
 
     def on_screen() -> list[dict[str, Any]]:
         return [room._as_json(each) for each in room._in_sight()]
@@ -291,6 +291,6 @@ def test_each_phone_is_asked_for_all_digits_in_turn(room: Room) -> None:
             asked.append(room.phone_state(phone)["asked"])
             room.draw(phone, f"{key:08x}", 2, 0, asked[-1], ONE)
         assert sorted(asked) == list(range(10))
-        assert [each.asked for each in room.record.drawings(2)] == asked
+        assert [each.asked for each in room.file.drawings(2)] == asked
 
     run(work)

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.networks.network import Network
-    from lanterna.surfaces.classroom.record import Strokes
+    from lanterna.surfaces.classroom.class_file import Strokes
     from lanterna.techniques.few_digits import FewFrame
 
 _NETWORK = "conv"
 _STYLES_ITEM = "instant-style"
-_LONGEST = 960  # pixels of the photograph
+_LONGEST = 720  # pixels of the photograph
 
 
 def warm_up() -> None:

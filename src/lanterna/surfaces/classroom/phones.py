@@ -71,7 +71,7 @@ class Drawn(Body):
 
     key: str = Field(pattern="^[0-9a-f]{8,32}$", max_length=32)
     round: _Number
-    stage: _Number
+    step: _Number
     asked: Annotated[int, Field(ge=0, le=9)] | None = None
     strokes: list[Annotated[list[_Level], Field(min_length=2, max_length=2 * _MAX_POINTS)]] = Field(
         min_length=1, max_length=60
@@ -153,7 +153,7 @@ async def _draw(request: Request) -> Response:
         raise UsageError("strokes: expected x, y, x, y …")
     if (points := sum(map(len, body.strokes)) // 2) > _MAX_POINTS:
         raise UsageError(f"strokes: expected at most {_MAX_POINTS} points, got {points}")
-    _room(request).draw(phone, body.key, body.round, body.stage, body.asked, body.strokes)
+    _room(request).draw(phone, body.key, body.round, body.step, body.asked, body.strokes)
     return ApiResponse({})
 
 

@@ -27,7 +27,7 @@ PAGE = "classroom/projector.html"
 _PICTURES = ("photograph", "first", "second", "both")
 
 
-class Step(Body):
+class Going(Body):
     """Whether to go on or back."""
 
     by: Literal[1, -1]
@@ -65,7 +65,7 @@ def projector_app(room: Room, web: Files) -> Starlette:
             Route("/web/{path:path}", web.answer),
             Route("/api/events", _events),
             Route("/api/code.svg", _code),
-            Route("/api/step", _step, methods=["POST"]),
+            Route("/api/go", _go, methods=["POST"]),
             Route("/api/begin", _begin, methods=["POST"]),
             Route("/api/lock", _lock, methods=["POST"]),
             Route("/api/question", _question, methods=["POST"]),
@@ -108,8 +108,8 @@ def qr_code(text: str) -> bytes:
     return file.getvalue()
 
 
-async def _step(request: Request) -> Response:
-    _room(request).step((await parsed_body(request, Step)).by)
+async def _go(request: Request) -> Response:
+    _room(request).go((await parsed_body(request, Going)).by)
     return ApiResponse({})
 
 
@@ -147,7 +147,7 @@ async def _picture(request: Request) -> Response:
     values: dict[str, Any] = request.path_params
     if values["name"] not in _PICTURES:
         raise KeyError(values["name"])
-    content = _room(request).record.file(values["round"], f"{values['name']}.jpg")
+    content = _room(request).file.read(values["round"], f"{values['name']}.jpg")
     return Response(content, 200, NO_STORE, "image/jpeg")
 
 

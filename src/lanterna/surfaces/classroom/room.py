@@ -1,6 +1,6 @@
-"""The room: its phones, its rounds, and what the screen and the phones are told.
+"""The room: its phones, its rounds, and what the screen and the phones show.
 
-Only the event loop's thread uses it. Every change is saved in the record first.
+Only the event loop's thread uses it. Every change is saved in the class's file first.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from starlette.exceptions import HTTPException
 
 from lanterna.errors import LanternaError
 from lanterna.surfaces.classroom import compute
-from lanterna.surfaces.classroom.record import Drawing, Round
-from lanterna.surfaces.classroom.rounds import CERTAIN, KINDS, PICTURES, TARGET, Kind, Stage
+from lanterna.surfaces.classroom.class_file import Drawing, Round
+from lanterna.surfaces.classroom.rounds import CERTAIN, KINDS, PICTURES, SCREEN, TARGET, Kind, Step
 from lanterna.surfaces.studio.isolated import IsolatedProcess
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
-    from lanterna.surfaces.classroom.record import Record, Sight, Strokes
+    from lanterna.surfaces.classroom.class_file import ClassFile, Sight, Strokes
 
 PHONES = 220
 """Seats in the room."""
@@ -63,13 +63,13 @@ class Allowance:
 
 
 class Listener:
-    """An open event stream, and what it has to send: the state, drawings, and other events in order."""
+    """An open event stream, and what it has to send: the state, drawings, or how one was read."""
 
     def __init__(self) -> None:
         self.wake = asyncio.Event()
         self.state, self.reset, self.closed = True, True, False
         self.drawings: dict[int, Drawing] = {}
-        self.others: dict[str, object] = {}
+        self.reading: dict[str, object] | None = None
 
     async def wait(self) -> bool:
         """Wait until there is something to send; return False after a while without."""
@@ -100,26 +100,24 @@ class Room:
     """
 
     def __init__(
-        self, record: Record, *, quiet: bool = False, names: bool = False, photo: Path | None = None,
+        self, file: ClassFile, *, quiet: bool = False, names: bool = False, photo: Path | None = None,
         review: bool = False,
     ) -> None:  # fmt: skip
-        self.record, self.quiet, self.names, self.review, self._photo = record, quiet, names, review, photo
+        self.file, self.quiet, self.names, self.review, self._photo = file, quiet, names, review, photo
         self.address = ""
-        self.code = record.fact("code", "".join(secrets.choice(_LETTERS) for _ in range(4)))
+        self.code = file.fact("code", "".join(secrets.choice(_LETTERS) for _ in range(4)))
         self.locked = self.closing = False
         self.screens: set[Listener] = set()
         self.all_drawings = Allowance(150, 400)
-        sent = record.sent()
-        self.phones = {
-            secret: Phone(number, sent.get(number, 0)) for secret, number in record.phones().items()
-        }
-        self.called = record.names()
+        sent = file.sent()
+        self.phones = {secret: Phone(number, sent.get(number, 0)) for secret, number in file.phones().items()}
+        self.called = file.names()
         self.drawings = sum(sent.values())
-        if not record.rounds():
-            record.add_round("draw", {})
-        self.rounds = record.rounds()
+        if not file.rounds():
+            file.add_round("draw", {})
+        self.rounds = file.rounds()
         self.place = 0 if review else len(self.rounds) - 1
-        self.stage_shown = 0 if review else self.round.stage
+        self.step_shown = 0 if review else self.round.step
         self._about_drawing: list[dict[str, Any]] = []
         self._lessons: list[dict[str, Any]] = []
         self._styles: list[str] = []
@@ -129,9 +127,9 @@ class Room:
         self._count()
 
     async def open(self) -> None:
-        """Start the child processes, read what has not been read, and begin the current stage."""
+        """Start the child processes, read what has not been read, and begin the current step."""
         self.reader, self.worker = IsolatedProcess(_SECONDS), IsolatedProcess(_SECONDS)
-        for drawing in self.record.unread():
+        for drawing in self.file.unread():
             self._unread.put_nowait(drawing)
         if not self.review:
             self.reader.submit(compute.warm_up)
@@ -166,24 +164,24 @@ class Room:
         return KINDS[self.round.kind]
 
     @property
-    def stage(self) -> Stage:
-        """The stage on the screen."""
-        return self.kind.stages[self.stage_shown]
+    def step(self) -> Step:
+        """The step on the screen."""
+        return self.kind.steps[self.step_shown]
 
     @property
     def busy(self) -> bool:
-        """Whether something is computed that the next stage needs."""
+        """Whether something is computed that the next step needs."""
         return self._work is not None and not self._work.done()
 
-    def step(self, by: int) -> None:
-        """Go on to the next stage, or back; after the last stage comes the next round."""
+    def go(self, by: int) -> None:
+        """Go on to the next step, or back; after the last step comes the next round."""
         if self.busy:
             return
-        stage = self.stage_shown + by
-        if 0 <= stage < len(self.kind.stages):
-            self._show(self.place, stage)
+        step = self.step_shown + by
+        if 0 <= step < len(self.kind.steps):
+            self._show(self.place, step)
         elif by < 0 and self.place:
-            self._show(self.place - 1, len(KINDS[self.rounds[self.place - 1].kind].stages) - 1)
+            self._show(self.place - 1, len(KINDS[self.rounds[self.place - 1].kind].steps) - 1)
         elif by > 0 and self.place + 1 < len(self.rounds):
             self._show(self.place + 1, 0)
         elif by > 0 and not self.review:
@@ -192,36 +190,36 @@ class Room:
 
     def begin(self, kind: str) -> None:
         """Begin a new round. Errors: `KeyError` if there is no such kind."""
-        stages = KINDS[kind].stages
+        steps = KINDS[kind].steps
         if self.review:
             raise HTTPException(409, "this class is over")
         self._choose_drawing()
         question = self.questions()[:1] if kind == "vote" else []
-        self.record.add_round(kind, question[0] if question else {})
-        self.rounds = self.record.rounds()
+        self.file.add_round(kind, question[0] if question else {})
+        self.rounds = self.file.rounds()
         skipped = kind == "draw" and self.drawings  # who has drawn has joined
-        self._show(len(self.rounds) - 1, 1 if skipped and len(stages) > 1 else 0)
+        self._show(len(self.rounds) - 1, 1 if skipped and len(steps) > 1 else 0)
 
-    def _show(self, place: int, stage: int) -> None:
+    def _show(self, place: int, step: int) -> None:
         if self._work is not None:
             self._work.cancel()
             self._work = None
-        self.place, self.stage_shown = place, stage
-        if not self.review and stage != self.round.stage:
-            self._change(self.round._replace(stage=stage))
+        self.place, self.step_shown = place, step
+        if not self.review and step != self.round.step:
+            self._change(self.round._replace(step=step))
         self._enter()
         for screen in self.screens:
             screen.reset = True
-        self._tell()
+        self._notify()
 
     def _change(self, round_: Round) -> None:
         """Save a round that has changed."""
         self.rounds[[each.id for each in self.rounds].index(round_.id)] = round_
         if not self.review:
-            self.record.set_round(round_)
+            self.file.set_round(round_)
 
     def _enter(self) -> None:
-        """Begin to compute what the stage on the screen shows."""
+        """Begin to compute what the step on the screen shows."""
         self._count()
         work = {
             ("vote", "truth"): self._find_truth,
@@ -229,12 +227,12 @@ class Room:
             ("style", "choose"): self._open_photograph,
             ("style", "paint"): self._paint,
             ("hunt", "choose"): self._imagine,
-        }.get((self.round.kind, self.stage.name))
+        }.get((self.round.kind, self.step.name))
         if work is not None and not self.review:
             self._work = self._background(self._report(self.round, work))
 
     async def _report(self, round_: Round, work: Callable[[Round], Any]) -> None:
-        """Run the work of a stage; an error becomes a note on the screen."""
+        """Run the work of a step; an error becomes a note on the screen."""
         try:
             result = await work(round_)
         except BrokenProcessPool:
@@ -244,7 +242,7 @@ class Room:
         before = {name: value for name, value in round_.result.items() if name != "note"}
         self._change(self._of(round_)._replace(result=before | result))
         self._work = None
-        self._tell()
+        self._notify()
 
     def _of(self, round_: Round) -> Round:
         """Return a round as it is now."""
@@ -258,11 +256,11 @@ class Room:
         self._styles = await self.worker.run(compute.style_names)
         if self.round.kind == "vote" and not self.round.question and not self.review:
             self.ask(0)
-        self._tell()
+        self._notify()
 
     def _choose_drawing(self) -> None:
         """Choose the drawing that can be asked about."""
-        drawing = self.record.least_certain()
+        drawing = self.file.least_certain()
         self._about_drawing = [_about(drawing)] if drawing else []
 
     def questions(self) -> list[dict[str, Any]]:
@@ -271,18 +269,18 @@ class Room:
 
     def ask(self, number: int) -> None:
         """Ask another question of `questions`. Errors: `IndexError` if there is none, 409 after the vote."""
-        if self.round.kind != "vote" or self.stage_shown or self.review:
+        if self.round.kind != "vote" or self.step_shown or self.review:
             raise HTTPException(409, "another question can only be asked before the split is shown")
         question = self.questions()[number]
         if question != self.round.question:
-            self.record.clear_votes(self.round.id)
+            self.file.clear_votes(self.round.id)
             self._change(self.round._replace(question=question, result={}))
-            self._tell()
+            self._notify()
 
     async def _find_truth(self, round_: Round) -> dict[str, Any]:
         question = round_.question
         if "drawing" in question:
-            chances = (self.record.drawing(question["drawing"]).reading or {"chances": [1]})["chances"]
+            chances = (self.file.drawing(question["drawing"]).reading or {"chances": [1]})["chances"]
             right = _answer(chances)
             return {"right": right, "words": f"It reads {right}, with a probability of {_percent(chances)}."}
         if not question:
@@ -296,8 +294,8 @@ class Room:
             return {}
         drawings = [
             each
-            for each in self.record.drawings(round_.id)
-            if not each.stage and each.asked is not None and each.sight != "hidden"
+            for each in self.file.drawings(round_.id)
+            if not each.step and each.asked is not None and each.sight != "hidden"
         ]
         if len(drawings) < _MIN_TO_LEARN:
             raise LanternaError(f"there are {len(drawings)} digits: go back until there are {_MIN_TO_LEARN}")
@@ -309,12 +307,11 @@ class Room:
             weights, reads = frame.pop("weights"), frame.pop("reads")
             result["curve"].append(round(frame["accuracy"], 4))
             result |= frame
+            ids = [each.id for each in drawings]
+            result["reads"] = dict(list(zip(ids, reads, strict=True))[-SHOWN:])
             self._change(self._of(round_)._replace(result={**result, "learned": 0}))
-            reads = dict(zip([each.id for each in drawings], reads, strict=True))
-            for screen in self.screens:
-                screen.others["reads"] = {"reads": dict(list(reads.items())[-SHOWN:])}
-            self._tell_screens()
-        self.record.save_file(round_.id, "network.safetensors", weights)
+            self._notify_screens()
+        self.file.save(round_.id, "network.safetensors", weights)
         return result
 
     # Style and Hunt.
@@ -322,7 +319,7 @@ class Room:
     async def _open_photograph(self, round_: Round) -> dict[str, Any]:
         if not round_.result.get("photograph"):
             photo = await self.worker.run(compute.photograph, self._photo)
-            self.record.save_file(round_.id, "photograph.jpg", photo)
+            self.file.save(round_.id, "photograph.jpg", photo)
         return {"photograph": True}
 
     async def _paint(self, round_: Round) -> dict[str, Any]:
@@ -330,13 +327,21 @@ class Room:
         if not any(counts):
             raise LanternaError("nobody has chosen yet: go back, and choose two styles")
         chosen = sorted(range(len(counts)), key=lambda each: -counts[each])[:2]
-        if round_.result.get("styles") == chosen:
-            return {}
-        photo = self.record.file(round_.id, "photograph.jpg")
-        for name, styles in ("first", chosen[:1]), ("second", chosen[1:]), ("both", chosen):
-            picture = await self.worker.run(compute.paint, photo, tuple(styles))
-            self.record.save_file(round_.id, f"{name}.jpg", picture)
-        return {"styles": chosen, "names": [self._styles[each] for each in chosen]}
+        photo, names = self.file.read(round_.id, "photograph.jpg"), [self._styles[each] for each in chosen]
+        painted: dict[str, str] = {}
+        before = round_.result.get("painted", {})
+        for name, words, styles in (
+            ("both", " and ".join(names), chosen),
+            ("first", names[0], chosen[:1]),
+            ("second", names[1], chosen[1:]),
+        ):
+            if before.get(name) != words:
+                picture = await self.worker.run(compute.paint, photo, tuple(styles))
+                self.file.save(round_.id, f"{name}.jpg", picture)
+            painted[name] = words
+            self._change(self._of(round_)._replace(result=round_.result | {"painted": dict(painted)}))
+            self._notify_screens()
+        return {"painted": painted}
 
     async def _imagine(self, round_: Round) -> dict[str, Any]:
         if "digits" in round_.result:
@@ -361,11 +366,11 @@ class Room:
             gone = [(phone.seen, key) for key, phone in self.phones.items() if not phone.streams]
             if not gone:
                 raise HTTPException(503, f"the room is full: it has {PHONES} seats")
-            self.record.forget_phone(self.phones.pop(min(gone)[1]).number)
+            self.file.forget_phone(self.phones.pop(min(gone)[1]).number)
         secret = secrets.token_hex(16)
-        phone = Phone(self.record.add_phone(_hash(secret)))
+        phone = Phone(self.file.add_phone(_hash(secret)))
         self.phones[_hash(secret)] = phone
-        self._tell_screens()
+        self._notify_screens()
         return phone, secret
 
     def phone(self, secret: str | None) -> Phone | None:
@@ -379,18 +384,18 @@ class Room:
         """Save a nickname, if names were asked for."""
         if self.names:
             self.called[phone.number] = name
-            self.record.set_name(phone.number, name)
+            self.file.set_name(phone.number, name)
 
     def draw(
-        self, phone: Phone, key: str, round_id: int, stage: int, asked: int | None, strokes: Strokes
+        self, phone: Phone, key: str, round_id: int, step: int, asked: int | None, strokes: Strokes
     ) -> None:
         """Save a drawing; a `key` that this phone has sent before is the same drawing.
 
-        Errors: 403 if the room is locked, 409 if nothing is drawn in that stage, 429 if it sends too much.
+        Errors: 403 if the room is locked, 409 if nothing is drawn in that step, 429 if it sends too much.
         """
         round_ = next((each for each in self.rounds if each.id == round_id), None)
-        stages = KINDS[round_.kind].stages if round_ else ()
-        if round_ is None or stage >= len(stages) or stages[stage].task != "draw":
+        steps = KINDS[round_.kind].steps if round_ else ()
+        if round_ is None or step >= len(steps) or steps[step].task != "draw":
             raise HTTPException(409, "nothing is drawn at the moment")
         if (asked is None) == KINDS[round_.kind].asks:
             raise HTTPException(409, "asked: expected the digit that was asked for")
@@ -399,21 +404,19 @@ class Room:
         if not (phone.drawings.take() and self.all_drawings.take()) or self.drawings >= _MAX_DRAWINGS:
             raise HTTPException(429, "that was quick: wait a moment", {"retry-after": "2"})
         sight: Sight = "waiting" if self.quiet else "shown"
-        number = self.record.add_drawing(
-            round_._replace(stage=stage), phone.number, key, asked, strokes, sight
-        )
+        number = self.file.add_drawing(round_._replace(step=step), phone.number, key, asked, strokes, sight)
         if number is None:
             return
         self.drawings, phone.sent = self.drawings + 1, phone.sent + 1
-        drawing = Drawing(number, round_id, stage, phone.number, asked, strokes, None, sight)
-        self._tally["drawn"] += (round_id, stage) == (self.round.id, self.stage_shown)
+        drawing = Drawing(number, round_id, step, phone.number, asked, strokes, None, sight)
+        self._tally["drawn"] += (round_id, step) == (self.round.id, self.step_shown)
         self._unread.put_nowait(drawing)
         self._show_drawing(drawing)
-        self._tell_phone(phone)
+        self._notify_phone(phone)
 
     def vote(self, phone: Phone, round_id: int, choices: list[int]) -> None:
         """Save a vote. Errors: 403 if the room is locked, 409 if nothing is voted on, 422, 429."""
-        if self.stage.task != "vote" or self.round.id != round_id or self.review:
+        if self.step.task != "vote" or self.round.id != round_id or self.review:
             raise HTTPException(409, "nothing is voted on at the moment")
         if self.locked:
             raise HTTPException(403, "the room is locked")
@@ -422,8 +425,8 @@ class Room:
             raise HTTPException(422, f"choices: expected up to {most} different ones, from 0 to {count - 1}")
         if not phone.votes.take():
             raise HTTPException(429, "that was quick: wait a moment", {"retry-after": "1"})
-        self.record.vote(round_id, phone.number, sorted(choices))
-        self._tell_screens()
+        self.file.vote(round_id, phone.number, sorted(choices))
+        self._notify_screens()
 
     def choices(self) -> list[str]:
         """Return what can be chosen in the round on the screen."""
@@ -444,24 +447,24 @@ class Room:
     def lock(self, *, locked: bool) -> None:
         """Lock the room: nobody joins and nothing is accepted; or unlock it."""
         self.locked = locked
-        self._tell()
+        self._notify()
 
     def set_sight(self, drawing_id: int, sight: Sight) -> None:
         """Show or hide a drawing. Errors: `KeyError` if there is none."""
-        drawing = self.record.drawing(drawing_id)
-        self.record.set_sight(drawing_id, sight)
+        drawing = self.file.drawing(drawing_id)
+        self.file.set_sight(drawing_id, sight)
         self._count()
         self._show_drawing(drawing._replace(sight=sight))
 
     def show_waiting(self) -> None:
         """Show all drawings of the round that wait."""
-        for drawing in self.record.waiting(self.round.id):
-            self.record.set_sight(drawing.id, "shown")
+        for drawing in self.file.waiting(self.round.id):
+            self.file.set_sight(drawing.id, "shown")
             self._show_drawing(drawing._replace(sight="shown"))
 
     async def look(self, drawing_id: int) -> str:
         """Return the look page of a drawing. Errors: `KeyError`, and those of a child process."""
-        drawing = self.record.drawing(drawing_id)
+        drawing = self.file.drawing(drawing_id)
         return await self.worker.run(compute.look, drawing.strokes, "a drawing of this class")
 
     # Reading.
@@ -476,7 +479,7 @@ class Room:
             for drawings in ([each for each in batch if each not in tests], tests):
                 if drawings:
                     readings = await self._read(drawings)
-                    self.record.set_readings(zip([each.id for each in drawings], readings, strict=True))
+                    self.file.set_readings(zip([each.id for each in drawings], readings, strict=True))
                     for drawing, reading in zip(drawings, readings, strict=True):
                         self._show_reading(drawing._replace(reading=reading))
 
@@ -484,7 +487,7 @@ class Room:
         """Return how drawings are read; an empty reading for one that cannot be."""
         own = None
         if self._is_test(drawings[0]):
-            own = self.record.file(drawings[0].round, "network.safetensors")
+            own = self.file.read(drawings[0].round, "network.safetensors")
         try:
             return await self.reader.run(compute.read, [each.strokes for each in drawings], own)
         except (BrokenProcessPool, LanternaError, ValueError, RuntimeError):
@@ -494,30 +497,30 @@ class Room:
 
     def _is_test(self, drawing: Drawing) -> bool:
         round_ = next(each for each in self.rounds if each.id == drawing.round)
-        return bool(KINDS[round_.kind].asks and drawing.stage and round_.result.get("learned"))
+        return bool(KINDS[round_.kind].asks and drawing.step and round_.result.get("learned"))
 
     def _show_reading(self, drawing: Drawing) -> None:
         if drawing.round == self.round.id:
-            drawing = drawing._replace(sight=self.record.drawing(drawing.id).sight)  # hidden meanwhile?
+            drawing = drawing._replace(sight=self.file.drawing(drawing.id).sight)  # hidden meanwhile?
             self._add(drawing)
             self._show_drawing(drawing)
         phone = next((each for each in self.phones.values() if each.number == drawing.phone), None)
         if phone is not None and drawing.reading:
             chances = drawing.reading["chances"]
             for stream in phone.streams:
-                stream.others["reading"] = {"digit": _answer(chances), "percent": _percent(chances)}
+                stream.reading = {"digit": _answer(chances), "percent": _percent(chances)}
                 stream.wake.set()
 
     def _count(self) -> None:
-        """Count anew how the drawings of this stage were read."""
+        """Count again how the drawings of this step were read."""
         self._tally: dict[str, int] = {"drawn": 0}
-        for drawing in self.record.drawings(self.round.id):
-            self._tally["drawn"] += drawing.stage == self.stage_shown and drawing.sight != "hidden"
+        for drawing in self.file.drawings(self.round.id):
+            self._tally["drawn"] += drawing.step == self.step_shown and drawing.sight != "hidden"
             self._add(drawing)
 
     def _add(self, drawing: Drawing) -> None:
-        """Count how a drawing was read, if it is one of this stage."""
-        if drawing.sight == "hidden" or drawing.stage != self.stage_shown or not drawing.reading:
+        """Count how a drawing was read, if it is one of this step."""
+        if drawing.sight == "hidden" or drawing.step != self.step_shown or not drawing.reading:
             return
         chances, own = drawing.reading["chances"], drawing.reading.get("own")
         counted = {
@@ -533,7 +536,7 @@ class Room:
     # Events.
 
     async def screen_events(self) -> AsyncIterator[str]:
-        """Yield the events of a screen: its `state`, then `drawings` and `reads` as they come."""
+        """Yield the events of a screen: its `state`, and `drawings` as they come."""
         listener = Listener()
         self.screens.add(listener)
         try:
@@ -549,8 +552,6 @@ class Room:
                 if listener.drawings:
                     drawings, listener.drawings = list(listener.drawings.values()), {}
                     yield _event("drawings", {"drawings": [*map(self._as_json, drawings)]})
-                for event in _others(listener):
-                    yield event
                 if not await listener.wait():
                     yield ": still here\n\n"
         finally:
@@ -563,74 +564,76 @@ class Room:
         for stream in phone.streams[:-_STREAMS]:
             stream.closed = True
             stream.wake.set()
-        self._tell_screens()
+        self._notify_screens()
         try:
             while not (self.closing or listener.closed):
                 if listener.state:
                     listener.state = False
                     yield _event("state", self.phone_state(phone))
-                for event in _others(listener):
-                    yield event
+                if listener.reading is not None:
+                    reading, listener.reading = listener.reading, None
+                    yield _event("reading", reading)
                 if not await listener.wait():
                     yield ": still here\n\n"
         finally:
             phone.streams.remove(listener)
             phone.seen = time.monotonic()
-            self._tell_screens()
+            self._notify_screens()
 
     def phone_state(self, phone: Phone) -> dict[str, Any]:
         """Return what a phone shows: the task, and what is asked."""
-        task = "wait" if self.locked else self.stage.task
+        task = "wait" if self.locked or "note" in self.round.result else self.step.task
         asked = (phone.number + phone.sent) % 10 if task == "draw" and self.kind.asks else None
-        words = self.stage.phone or self.round.question.get("text") or self.stage.words
+        words = self.round.question.get("text") if task == "vote" else None
+        words = words or self.step.phone or SCREEN
         return {
-            "round": self.round.id, "stage": self.stage_shown, "task": task, "asked": asked,
+            "round": self.round.id, "step": self.step_shown, "task": task, "asked": asked,
             "words": "The room is locked" if self.locked else words if asked is None else f"Draw a {asked}",
             "choices": self.choices() if task == "vote" else [], "most": self._most(), "names": self.names,
-            "chosen": self.record.votes(self.round.id).get(phone.number, []) if task == "vote" else [],
+            "chosen": self.file.votes(self.round.id).get(phone.number, []) if task == "vote" else [],
         }  # fmt: skip
 
     def screen_state(self) -> dict[str, Any]:
         """Return what the screen shows, apart from the drawings."""
         round_ = self.round
-        votes = self.record.votes(round_.id) if self.choices() else {}
+        votes = self.file.votes(round_.id) if self.choices() else {}
         question = dict(round_.question)
         if "drawing" in question:
-            question["strokes"] = self.record.drawing(question["drawing"]).strokes
+            question["strokes"] = self.file.drawing(question["drawing"]).strokes
         return {
             "address": self.address, "code": self.code, "locked": self.locked, "quiet": self.quiet,
             "review": self.review, "joined": len(self.phones), "busy": self.busy,
             "online": sum(bool(phone.streams) for phone in self.phones.values()),
             "kinds": {name: kind.title for name, kind in KINDS.items()},
             "place": self.place, "rounds": len(self.rounds), "round": round_.id, "kind": round_.kind,
-            "title": self.kind.title, "stage": self.stage.name, "words": self.stage.words,
-            "task": self.stage.task, "stages": len(self.kind.stages), "number": self.stage_shown,
+            "title": self.kind.title, "step": self.step.name, "words": self.step.words,
+            "task": self.step.task, "steps": len(self.kind.steps), "number": self.step_shown,
             "question": question, "result": self._shown_result(), "choices": self.choices(),
             "split": self._split(round_), "votes": len(votes), "tally": self._tally,
             "questions": [
                 {"title": each["title"], "text": each["text"]} for each in self.questions()
-            ] if round_.kind == "vote" and not self.stage_shown and not self.review else [],
+            ] if round_.kind == "vote" and not self.step_shown and not self.review else [],
         }  # fmt: skip
 
     def _shown_result(self) -> dict[str, Any]:
-        """Return the round's result, without what this stage must not give away."""
-        hidden = set() if self.stage.name == "truth" else {"right", "words", "imagined"}
+        """Return the round's result, without what this step must not give away."""
+        hidden = set() if self.step.name == "truth" else {"right", "words", "imagined"}
         return {name: value for name, value in self.round.result.items() if name not in hidden}
 
     def _split(self, round_: Round) -> list[int]:
         """Return how many phones chose each choice."""
         counts = [0] * len(self.choices())
-        for choices in self.record.votes(round_.id).values() if counts else ():
+        for choices in self.file.votes(round_.id).values() if counts else ():
             for choice in choices:
                 counts[choice] += 1
         return counts
 
     def _in_sight(self) -> list[Drawing]:
-        """Return the drawings of the stage on the screen; while a network learns, those it learns from."""
-        stage = 0 if self.round.kind == "train" and self.stage.name == "learn" else None
-        if stage is None and self.kind.asks:
-            stage = self.stage_shown
-        return self.record.drawings(self.round.id, last=SHOWN, stage=stage)
+        """Return the drawings of the step on the screen; while a network learns, those it learns from."""
+        step = 0 if self.round.kind == "train" and self.step.name == "learn" else None
+        if step is None and self.kind.asks:
+            step = self.step_shown
+        return self.file.drawings(self.round.id, last=SHOWN, step=step)
 
     def _as_json(self, drawing: Drawing) -> dict[str, Any]:
         """Return a drawing as the screen gets it: nothing of it if it is not shown."""
@@ -648,20 +651,20 @@ class Room:
                 screen.drawings[drawing.id] = drawing
                 if len(screen.drawings) > SHOWN:  # the others would be replaced at once
                     screen.drawings.pop(next(iter(screen.drawings)))
-        self._tell_screens()
+        self._notify_screens()
 
-    def _tell(self) -> None:
-        self._tell_screens()
+    def _notify(self) -> None:
+        self._notify_screens()
         for phone in self.phones.values():
-            self._tell_phone(phone)
+            self._notify_phone(phone)
 
-    def _tell_screens(self) -> None:
+    def _notify_screens(self) -> None:
         for screen in self.screens:
             screen.state = True
             screen.wake.set()
 
     @staticmethod
-    def _tell_phone(phone: Phone) -> None:
+    def _notify_phone(phone: Phone) -> None:
         for stream in phone.streams:
             stream.state = True
             stream.wake.set()
@@ -691,12 +694,6 @@ def _answer(chances: list[float]) -> int:
 def _percent(chances: list[float]) -> str:
     """Return the highest probability in words: never 100 %, which no network can know."""
     return f"{min(99, round(100 * max(chances)))} %"
-
-
-def _others(listener: Listener) -> list[str]:
-    events = [_event(name, data) for name, data in listener.others.items()]
-    listener.others = {}
-    return events
 
 
 def _event(name: str, data: object) -> str:

@@ -39,9 +39,9 @@ def class_(
     """Hold a class: everybody draws on a phone, the big screen reads.
 
     Phones scan a code and need no app and no account; what they send stays on
-    this machine. The space key goes from round to round: draw, vote, train a
+    this machine. The space key moves from round to round: draw, vote, train a
     network on the class's own digits, fool it, paint in two styles, hunt for
-    digits that nobody wrote. The same command goes on with the same class.
+    digits that nobody wrote. The same command continues the same class.
     """
     if open_ and forget:
         raise UsageError("--open and --forget exclude each other: leave one out")
@@ -49,7 +49,7 @@ def class_(
         return _forget(file or _last())
     from lanterna.files import private_umask
     from lanterna.settings import classes_folder
-    from lanterna.surfaces.classroom.record import Record
+    from lanterna.surfaces.classroom.class_file import ClassFile
     from lanterna.surfaces.classroom.room import Room
     from lanterna.surfaces.classroom.server import serve
     from lanterna.surfaces.studio.server import open_browser, write_link
@@ -59,7 +59,7 @@ def class_(
         _prepare(photo)
 
     def opened(address: str) -> None:
-        say(f"{path} is open; Ctrl-C closes it" + ("" if open_ else ", the same command goes on with it"))
+        say(f"{path} is open; Ctrl-C closes it" + ("" if open_ else ", the same command continues it"))
         show(address)
         if not open_:
             where = host or "all addresses of this machine"
@@ -69,9 +69,9 @@ def class_(
             write_link(link, address)
             open_browser(umask, link)
 
-    with private_umask() as umask, contextlib.closing(Record(path, create=not open_)) as record:
+    with private_umask() as umask, contextlib.closing(ClassFile(path, create=not open_)) as saved:
         link = classes_folder() / "open.html"
-        room = Room(record, quiet=quiet, names=names, photo=photo, review=open_)
+        room = Room(saved, quiet=quiet, names=names, photo=photo, review=open_)
         try:
             serve(room, host=host, port=port, opened=opened)
         finally:
@@ -92,7 +92,7 @@ def _prepare(photo: Path | None) -> None:
 
 
 def _forget(path: Path) -> None:
-    from lanterna.surfaces.classroom.record import forget
+    from lanterna.surfaces.classroom.class_file import forget
 
     counts = forget(path)
     show(f"removed {path}: {counts['drawings']} drawings, {counts['votes']} votes, {counts['phones']} phones")

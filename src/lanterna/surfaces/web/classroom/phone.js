@@ -1,7 +1,7 @@
 // The page on a phone: joins with the code, then draws or votes as the class's server says.
 
-/** @typedef {{ round: number, stage: number, task: "draw" | "vote" | "wait", asked: number | null, words: string,
-    choices: string[], most: number, names: boolean, chosen: number[] }} State */
+/** @typedef {{ round: number, step: number, task: "draw" | "vote" | "wait", asked: number | null,
+    words: string, choices: string[], most: number, names: boolean, chosen: number[] }} State */
 
 const SIDE = 256; // units of the pad that are sent
 const MAX_POINTS = 1000;
@@ -107,7 +107,7 @@ function say(text, strong = "", rest = "") {
 
 /** @param {State} next */
 function follow(next) {
-  const other = state?.round !== next.round || state.stage !== next.stage;
+  const other = state?.round !== next.round || state.step !== next.step;
   if (other || status.textContent?.startsWith("No connection")) say("");
   if (other) wipe();
   state = next;
@@ -224,7 +224,7 @@ send.addEventListener("click", () => {
   const random = crypto.getRandomValues(new Uint8Array(8));
   const name = [...random].map((each) => each.toString(16).padStart(2, "0")).join("");
   const asked = state.asked === null ? {} : { asked: state.asked };
-  unsent.push({ key: name, round: state.round, stage: state.stage, ...asked, strokes });
+  unsent.push({ key: name, round: state.round, step: state.step, ...asked, strokes });
   wipe();
   pad.focus({ preventScroll: true });
   deliver();

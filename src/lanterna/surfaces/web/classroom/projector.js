@@ -21,11 +21,11 @@ import { answer, Ink, opened, percent, reads, take, Wall } from "./wall.js";
     @property {number} round
     @property {string} kind
     @property {string} title
-    @property {string} stage
+    @property {string} step
     @property {string} words
     @property {"draw" | "vote" | "wait"} task
-    @property {number} stages
-    @property {number} number - of the stage
+    @property {number} steps
+    @property {number} number - of the step
     @property {{ text?: string, title?: string, strokes?: number[][] }} question
     @property {Record<string, any>} result
     @property {string[]} choices
@@ -63,16 +63,16 @@ async function post(path, body) {
 const events = new EventSource(url("/api/events"));
 events.addEventListener("state", ({ data }) => {
   state.value = JSON.parse(data);
+  reads.value = state.value?.result.reads ?? {};
   lost.value = false;
 });
 events.addEventListener("drawings", ({ data }) => take(JSON.parse(data)));
-events.addEventListener("reads", ({ data }) => (reads.value = JSON.parse(data).reads));
 events.addEventListener("error", () => (lost.value = true));
 
 // Keys.
 
 /** @param {number} by */
-const step = (by) => post("/api/step", { by });
+const go = (by) => post("/api/go", { by });
 
 /** @param {number} id
     @param {"shown" | "hidden"} sight */
@@ -102,11 +102,11 @@ function ask(by) {
 
 /** @type {Record<string, () => void>} */
 const KEYS = {
-  " ": () => step(1),
-  ArrowRight: () => step(1),
-  PageDown: () => step(1),
-  ArrowLeft: () => step(-1),
-  PageUp: () => step(-1),
+  " ": () => go(1),
+  ArrowRight: () => go(1),
+  PageDown: () => go(1),
+  ArrowLeft: () => go(-1),
+  PageUp: () => go(-1),
   ArrowDown: () => ask(1),
   ArrowUp: () => ask(-1),
   l: () => post("/api/lock", { locked: !state.value?.locked }),
@@ -143,11 +143,15 @@ function Opened() {
   }, [drawing]);
   const chances = drawing?.reading?.chances;
   const top = chances && [...chances.keys()].sort((a, b) => chances[b] - chances[a]).slice(0, 3);
-  return html`<dialog ref=${dialog} onClose=${close} aria-label="A drawing" class=${looking.value ? "wide" : ""}>
+  const wide = looking.value ? "wide" : "";
+  return html`<dialog ref=${dialog} onClose=${close} aria-label="A drawing" class=${wide}>
     ${
       drawing &&
       (looking.value
-        ? html`<iframe title="The drawing in the network" src=${url(`/api/look?drawing=${drawing.id}`)}></iframe>`
+        ? html`<iframe
+            title="The drawing in the network"
+            src=${url(`/api/look?drawing=${drawing.id}`)}
+          ></iframe>`
         : html`<div class="opened">
             ${
               drawing.strokes
@@ -162,7 +166,7 @@ function Opened() {
                   chances &&
                   top?.map(
                     (digit) => html`<${Bar} name=${digit} share=${chances[digit]} key=${digit}
-                    value=${digit === top[0] ? percent(chances) : `${Math.round(100 * chances[digit])} %`} />`,
+                    value=${percent(chances[digit])} />`,
                   )
                 }
               </ul>
@@ -193,17 +197,17 @@ const Bar = ({ name, share, value, right }) => html`<li class=${right ? "right" 
 </li>`;
 
 /** @param {{ state: State }} props */
-const Split = ({ state: { choices, split, votes, result, stage } }) => html`<ul class="bars">
+const Split = ({ state: { choices, split, votes, result, step } }) => html`<ul class="bars">
   ${choices.map(
     (name, choice) => html`<${Bar} key=${choice} name=${name} right=${result.right === choice}
-      share=${stage !== "ask" && votes ? split[choice] / Math.max(...split, 1) : 0}
-      value=${stage === "ask" ? "" : split[choice]} />`,
+      share=${step !== "ask" && votes ? split[choice] / Math.max(...split, 1) : 0}
+      value=${step === "ask" ? "" : split[choice]} />`,
   )}
 </ul>`;
 
 /** @param {{ state: State }} props */
 function Vote({ state: now }) {
-  const { question, questions, stage, votes, online, result } = now;
+  const { question, questions, step, votes, online, result } = now;
   const pick = (/** @type {Event & { currentTarget: HTMLSelectElement }} */ { currentTarget }) => {
     post("/api/question", { number: currentTarget.selectedIndex });
     currentTarget.blur();
@@ -229,31 +233,33 @@ function Vote({ state: now }) {
     <div>
       <${Split} state=${now} />
       <p class="count"><b>${votes}</b> of ${Math.max(online, votes)} have voted</p>
-      ${stage === "truth" && result.words && html`<p class="because">${result.words}</p>`}
+      ${step === "truth" && result.words && html`<p class="because">${result.words}</p>`}
     </div>
   </div>`;
 }
 
 /** @param {{ state: State }} props */
 function Train({ state: now }) {
-  const { stage, tally, result } = now;
+  const { step, tally, result } = now;
   const points = /** @type {number[]} */ (result.curve ?? []);
   const path = points.map((y, i) => `${(100 * i) / Math.max(1, points.length - 1)},${50 - 50 * y}`).join(" ");
   const count = tally.read ?? 0;
   return html`<div class="train">
-    ${stage === "collect" && html`<p class="count"><b>${tally.drawn ?? 0}</b> digits so far</p>`}
+    ${step === "collect" && html`<p class="count"><b>${tally.drawn ?? 0}</b> digits so far</p>`}
     ${
-      stage === "learn" &&
+      step === "learn" &&
       html`<div class="curve">
         <svg viewBox="0 0 100 50" preserveAspectRatio="none" role="img" aria-label="Accuracy while it learns">
           <polyline points=${path} />
         </svg>
-        <p><b>${result.accuracy === undefined ? "" : `${Math.round(100 * result.accuracy)} %`}</b>
-          of your digits read right, step ${result.step ?? 0} of ${result.steps ?? "…"}</p>
+        <p>
+          <b>${result.accuracy === undefined ? "" : `${Math.round(100 * result.accuracy)} %`}</b>${" "}
+          of your digits are read right, step ${result.step ?? 0} of ${result.steps ?? "…"}
+        </p>
       </div>`
     }
     ${
-      stage === "test" &&
+      step === "test" &&
       html`<ul class="bars">
         ${[
           [`Yours, from ${result.learned ?? 0} digits`, tally.own_right],
@@ -264,36 +270,35 @@ function Train({ state: now }) {
         )}
       </ul>`
     }
-    <${Wall} kind="train" stage=${stage} />
+    <${Wall} kind="train" step=${step} />
   </div>`;
 }
 
 /** @param {{ state: State }} props */
 function Style({ state: now }) {
-  const { stage, result, choices, split, round } = now;
+  const { step, result, choices, split, round } = now;
   const picture = (/** @type {string} */ name) => url(`/api/pictures/${round}/${name}.jpg`);
-  if (stage === "paint")
+  if (step === "paint")
     return html`<div class="painted">
-      ${
-        result.styles &&
-        [
-          ["first", result.names[0]],
-          ["both", "both at once"],
-          ["second", result.names[1]],
-        ].map(
-          ([name, words]) => html`<figure key=${name}>
-            <img src=${`${picture(name)}?${result.styles}`} alt=${`The photograph in the style ${words}`} />
-            <figcaption>${words}</figcaption>
-          </figure>`,
-        )
-      }
+      ${["first", "both", "second"].map((name) => {
+        const words = result.painted?.[name];
+        return html`<figure key=${name}>
+          ${
+            words
+              ? html`<img src=${`${picture(name)}?${words}`} alt=${`The photograph in the style ${words}`} />`
+              : html`<img src=${picture("photograph")} alt="Not painted yet" class="unpainted" />`
+          }
+          <figcaption>${words ? words[0].toUpperCase() + words.slice(1) : "…"}</figcaption>
+        </figure>`;
+      })}
     </div>`;
-  const most = Math.max(...split, 1);
+  const [first, second] = [...split.keys()].sort((a, b) => split[b] - split[a]);
+  const leads = (/** @type {number} */ i) => split[i] && (i === first || i === second);
   return html`<div class="styles">
-    <div>${result.photograph && html`<img src=${picture("photograph")} alt="The photograph to paint" />`}</div>
+    <div>${result.photograph && html`<img src=${picture("photograph")} alt="The photograph" />`}</div>
     <ol>
       ${choices.map(
-        (name, i) => html`<li key=${i} class=${split[i] === most ? "right" : ""}>
+        (name, i) => html`<li key=${i} class=${leads(i) ? "right" : ""}>
         <span>${name}</span><b>${split[i] || ""}</b></li>`,
       )}
     </ol>
@@ -314,53 +319,55 @@ function Digit({ levels }) {
 }
 
 /** @param {{ state: State }} props */
-const Hunt = ({ state: { stage, result, split, votes } }) => html`<ol class="hunt">
+const Hunt = ({ state: { step, result, split, votes } }) => html`<ol class="hunt">
   ${(result.digits ?? []).map(
     (levels, i) => html`<li key=${i} class=${result.imagined?.includes(i) ? "right" : ""}>
       <${Digit} levels=${levels} />
       <p><b>${i + 1}</b>${
-        stage === "choose" ? "" : html` <span>${votes ? Math.round((100 * split[i]) / votes) : 0} %</span>`
+        step === "choose" ? "" : html` <span>${votes ? Math.round((100 * split[i]) / votes) : 0} %</span>`
       }</p>
     </li>`,
   )}
 </ol>`;
 
 /** @param {{ state: State }} props */
-const Join = ({ state: { address, code, stage } }) => html`<div class="joining">
+const Join = ({ state: { address, code, step } }) => html`<div class="joining">
   <div>
     <img class="qr" src=${url("/api/code.svg")} alt=${`QR code of ${address}`} />
     <p class="address">${address.replace("http://", "")}</p>
     <p class="code" aria-label=${`Code ${[...code].join(" ")}`}>${code}</p>
   </div>
-  <${Wall} kind="draw" stage=${stage} />
+  <${Wall} kind="draw" step=${step} />
 </div>`;
 
 /** @param {{ state: State }} props */
-function Fool({ state: { tally, stage } }) {
+function Fool({ state: { tally, step } }) {
   return html`<div class="train">
     <p class="count"><b>${tally.fooled ?? 0}</b> of ${tally.read ?? 0} are read as 7 with certainty</p>
-    <${Wall} kind="fool" stage=${stage} />
+    <${Wall} kind="fool" step=${step} />
   </div>`;
 }
 
 /** @param {{ state: State }} props */
 function Round({ state: now }) {
-  if (now.result.note) return html`<p class="note" role="alert">${now.result.note}</p>`;
-  if (now.kind === "draw" && now.stage === "join" && !now.review) return html`<${Join} state=${now} />`;
+  const note = /** @type {string} */ (now.result.note ?? "");
+  if (note) return html`<p class="note" role="alert">${note[0].toUpperCase() + note.slice(1)}</p>`;
+  if (now.kind === "draw" && now.step === "join" && !now.review) return html`<${Join} state=${now} />`;
   const parts = { vote: Vote, train: Train, style: Style, hunt: Hunt, fool: Fool };
   const Part = parts[/** @type {keyof typeof parts} */ (now.kind)];
-  return Part ? html`<${Part} state=${now} />` : html`<${Wall} kind=${now.kind} stage=${now.stage} />`;
+  return Part ? html`<${Part} state=${now} />` : html`<${Wall} kind=${now.kind} step=${now.step} />`;
 }
 
 function Page() {
   const now = state.value;
   if (!now) return html`<p class="note">${lost.value ? "The class’s server is not responding." : ""}</p>`;
   document.title = `${now.title} – Lanterna`;
+  const problem = failure.value || (lost.value ? "No connection, trying again" : "");
   return html`<header>
       <h1><span>${now.title}</span> ${now.words}</h1>
       ${now.busy && html`<p role="status" class="busy">working</p>`}
     </header>
-    <main data-kind=${now.kind} data-stage=${now.stage}>
+    <main data-kind=${now.kind} data-step=${now.step}>
       <${Round} key=${`${now.round} ${now.kind}`} state=${now} />
     </main>
     <footer>
@@ -382,13 +389,15 @@ function Page() {
         ${
           !now.review &&
           html`<span>${now.online} here</span>
-            <button class=${now.locked ? "main" : ""} onClick=${KEYS.l}>${now.locked ? "Unlock" : "Lock"}</button>`
+            <button class=${now.locked ? "main" : ""} onClick=${KEYS.l}>
+              ${now.locked ? "Unlock" : "Lock"}
+            </button>`
         }
-        <button onClick=${() => step(-1)} disabled=${now.busy} aria-label="Back">←</button>
-        <button onClick=${() => step(1)} disabled=${now.busy} aria-label="Next">→</button>
+        <button onClick=${() => go(-1)} disabled=${now.busy} aria-label="Back">←</button>
+        <button onClick=${() => go(1)} disabled=${now.busy} aria-label="Next">→</button>
       </p>
     </footer>
-    ${(failure.value || lost.value) && html`<p class="failure" role="alert">${failure.value || "No connection, trying again"}</p>`}
+    ${problem && html`<p class="failure" role="alert">${problem}</p>`}
     <${Opened} />`;
 }
 

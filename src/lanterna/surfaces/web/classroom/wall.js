@@ -33,7 +33,6 @@ export function take({ all, drawings }) {
     slots.clear();
     places = places.map(() => null);
     next = 0;
-    reads.value = {};
   }
   for (const drawing of drawings) put(drawing);
   wall.value = [...places];
@@ -75,20 +74,21 @@ function resize(count) {
 
 /** @param {number[]} chances */
 export const answer = (chances) => chances.indexOf(Math.max(...chances));
-/** @param {number[]} chances */
-export const percent = (chances) => `${Math.min(99, Math.round(100 * Math.max(...chances)))} %`;
+/** A probability; never 100 %, which no network can know.
+    @param {number} chance */
+export const percent = (chance) => `${Math.min(99, Math.round(100 * chance))} %`;
 
 /** How a drawing was read, for the round on the screen: a label, and whether it stands out.
     @param {Drawing} drawing
     @param {string} kind
-    @param {string} stage */
-function told(drawing, kind, stage) {
+    @param {string} step */
+function describe(drawing, kind, step) {
   const { chances, own } = drawing.reading ?? {};
   if (!chances) return { label: "", mark: "" };
   const [digit, certain] = [answer(chances), Math.max(...chances) >= CERTAIN];
   if (kind === "fool") return { label: String(digit), mark: digit === 7 && certain ? "fooled" : "" };
   if (kind === "train") {
-    const read = stage === "learn" ? reads.value[drawing.id] : own ? answer(own) : digit;
+    const read = step === "learn" ? reads.value[drawing.id] : own ? answer(own) : digit;
     return { label: String(read ?? ""), mark: read === undefined || read === drawing.asked ? "" : "wrong" };
   }
   return { label: String(digit), mark: certain ? "" : "unsure" };
@@ -117,8 +117,8 @@ export function Ink({ strokes, pixels }) {
   return html`<canvas ref=${canvas} width=${pixels} height=${pixels}></canvas>`;
 }
 
-/** @param {{ kind: string, stage: string }} props */
-export function Wall({ kind, stage }) {
+/** @param {{ kind: string, step: string }} props */
+export function Wall({ kind, step }) {
   const list = useRef(/** @type {HTMLElement | undefined} */ (undefined));
   useEffect(() => {
     const host = /** @type {HTMLElement} */ (list.current);
@@ -136,15 +136,15 @@ export function Wall({ kind, stage }) {
   return html`<ul class="wall" ref=${list}>
     ${wall.value.map((drawing, place) =>
       drawing
-        ? html`<li key=${place}><${Tile} key=${drawing.id} ...${{ drawing, kind, stage }} /></li>`
+        ? html`<li key=${place}><${Card} key=${drawing.id} ...${{ drawing, kind, step }} /></li>`
         : html`<li key=${place}></li>`,
     )}
   </ul>`;
 }
 
-/** @param {{ drawing: Drawing, kind: string, stage: string }} props */
-function Tile({ drawing, kind, stage }) {
-  const { label, mark } = told(drawing, kind, stage);
+/** @param {{ drawing: Drawing, kind: string, step: string }} props */
+function Card({ drawing, kind, step }) {
+  const { label, mark } = describe(drawing, kind, step);
   const words =
     drawing.sight === "waiting"
       ? "A drawing that waits to be shown"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lanterna.errors import LanternaError, UsageError
-from lanterna.surfaces.classroom.record import Record
+from lanterna.surfaces.classroom.class_file import ClassFile
 from lanterna.surfaces.classroom.room import Room
 from lanterna.surfaces.cli import main
 
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 def test_a_kill_loses_nothing(tmp_path: Path) -> None:
     path, after = tmp_path / "class.sqlite", tmp_path / "after"
     after.mkdir()
-    with closing(Record(path)) as record:
-        code = Room(record).code
-        round_ = record.rounds()[0]
-        assert record.add_drawing(round_, 1, "00000001", None, [[1, 2, 3, 4]], "shown") == 1
-        record.vote(1, 1, [3])
+    with closing(ClassFile(path)) as held:
+        code = Room(held).code
+        round_ = held.rounds()[0]
+        assert held.add_drawing(round_, 1, "00000001", None, [[1, 2, 3, 4]], "shown") == 1
+        held.vote(1, 1, [3])
         for file in tmp_path.glob("class.sqlite*"):  # what is on the disk when the power fails
             shutil.copy(file, after)
-    with closing(Record(after / "class.sqlite")) as record:
-        again = Room(record)
+    with closing(ClassFile(after / "class.sqlite")) as held:
+        again = Room(held)
         assert again.code == code
-        assert [each.strokes for each in record.drawings(1)] == [[[1, 2, 3, 4]]]
-        assert [each.id for each in record.unread()] == [1]
-        assert record.votes(1) == {1: [3]}
+        assert [each.strokes for each in held.drawings(1)] == [[[1, 2, 3, 4]]]
+        assert [each.id for each in held.unread()] == [1]
+        assert held.votes(1) == {1: [3]}
     assert [each.name for each in after.iterdir()] == ["class.sqlite"]
 
 
 def test_a_class_is_open_once(tmp_path: Path) -> None:
-    with closing(Record(tmp_path / "class.sqlite")), pytest.raises(UsageError, match="is open already"):
-        Record(tmp_path / "class.sqlite")
+    with closing(ClassFile(tmp_path / "class.sqlite")), pytest.raises(UsageError, match="is open already"):
+        ClassFile(tmp_path / "class.sqlite")
 
 
 @pytest.mark.parametrize(
@@ -55,18 +55,18 @@ def test_other_databases_are_refused_and_unchanged(tmp_path: Path, script: str) 
         database.executescript(script)
     before = path.read_bytes()
     with pytest.raises(LanternaError, match="is not the file of a class"):
-        Record(path)
+        ClassFile(path)
     assert path.read_bytes()[100:] == before[100:]  # the header notes how it was opened
 
 
 def test_a_class_with_a_trigger_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "class.sqlite"
-    Record(path).close()
+    ClassFile(path).close()
     with closing(sqlite3.connect(path)) as database:
         database.execute("CREATE TRIGGER t AFTER INSERT ON votes BEGIN DELETE FROM drawings; END")
         database.commit()
     with pytest.raises(UsageError, match="is not the file of a class"):
-        Record(path)
+        ClassFile(path)
 
 
 def test_forget_removes_the_last_class(
@@ -75,7 +75,7 @@ def test_forget_removes_the_last_class(
     assert main(["class", "--forget"]) == 3
     folder = empty_home / "classes"
     for day in ("2026-01-07", "2026-01-14"):
-        Record(folder / f"{day}.sqlite").close()
+        ClassFile(folder / f"{day}.sqlite").close()
     assert main(["class", "--forget"]) == 0
     assert "0 drawings" in capsys.readouterr().out
     assert [each.name for each in folder.iterdir()] == ["2026-01-07.sqlite"]

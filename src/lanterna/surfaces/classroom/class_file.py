@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 _APPLICATION = 0x4C414E54  # "LANT"
 _TABLES = (
     "CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    "CREATE TABLE rounds (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, stage INTEGER NOT NULL, "
+    "CREATE TABLE rounds (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, step INTEGER NOT NULL, "
     "question TEXT NOT NULL, result TEXT NOT NULL, began REAL NOT NULL)",
     "CREATE TABLE phones (id INTEGER PRIMARY KEY, secret TEXT UNIQUE, name TEXT)",
-    "CREATE TABLE drawings (id INTEGER PRIMARY KEY, round INTEGER NOT NULL, stage INTEGER NOT NULL, "
+    "CREATE TABLE drawings (id INTEGER PRIMARY KEY, round INTEGER NOT NULL, step INTEGER NOT NULL, "
     "phone INTEGER NOT NULL, key TEXT NOT NULL, asked INTEGER, strokes TEXT NOT NULL, reading TEXT, "
     "sight TEXT NOT NULL, sent REAL NOT NULL, UNIQUE (phone, key))",
     "CREATE INDEX drawings_of_rounds ON drawings (round, id)",
@@ -50,7 +50,7 @@ class Drawing(NamedTuple):
 
     id: int
     round: int
-    stage: int
+    step: int
     phone: int
     asked: int | None
     strokes: Strokes
@@ -63,12 +63,12 @@ class Round(NamedTuple):
 
     id: int
     kind: str
-    stage: int
+    step: int
     question: dict[str, Any]
     result: dict[str, Any]
 
 
-class Record:
+class ClassFile:
     """The open file of a class; created if `create`.
 
     Errors: `UsageError` if it is open already or no class's file, `MissingError` if there is none,
@@ -138,23 +138,21 @@ class Record:
         """Begin a round and return its id."""
         row = (kind, json.dumps(question), time.time())
         found = self._db.execute(
-            "INSERT INTO rounds (kind, stage, question, result, began) VALUES (?, 0, ?, '{}', ?)", row
+            "INSERT INTO rounds (kind, step, question, result, began) VALUES (?, 0, ?, '{}', ?)", row
         )
         return int(found.lastrowid or 0)
 
     def rounds(self) -> list[Round]:
         """Return all rounds, the first first."""
         return [
-            Round(
-                row["id"], row["kind"], row["stage"], json.loads(row["question"]), json.loads(row["result"])
-            )
+            Round(row["id"], row["kind"], row["step"], json.loads(row["question"]), json.loads(row["result"]))
             for row in self._db.execute("SELECT * FROM rounds ORDER BY id")
         ]
 
     def set_round(self, round_: Round) -> None:
-        """Save a round's stage, question and result."""
-        row = (round_.stage, json.dumps(round_.question), json.dumps(round_.result), round_.id)
-        self._db.execute("UPDATE rounds SET stage = ?, question = ?, result = ? WHERE id = ?", row)
+        """Save a round's step, question and result."""
+        row = (round_.step, json.dumps(round_.question), json.dumps(round_.result), round_.id)
+        self._db.execute("UPDATE rounds SET step = ?, question = ?, result = ? WHERE id = ?", row)
 
     # Phones.
 
@@ -168,7 +166,7 @@ class Record:
         return {row["secret"]: row["id"] for row in found}
 
     def forget_phone(self, phone: int) -> None:
-        """Forget a phone's id, so that its place is free; what it sent stays."""
+        """Remove a phone's id, so that its place is free; what it sent stays."""
         self._db.execute("UPDATE phones SET secret = NULL WHERE id = ?", (phone,))
 
     def set_name(self, phone: int, name: str) -> None:
@@ -187,9 +185,9 @@ class Record:
     ) -> int | None:
         """Save a drawing and return its id, or None if this phone has sent it before."""
         words = json.dumps(strokes, separators=(",", ":"))
-        row = (round_.id, round_.stage, phone, key, asked, words, sight, time.time())
+        row = (round_.id, round_.step, phone, key, asked, words, sight, time.time())
         found = self._db.execute(
-            "INSERT OR IGNORE INTO drawings (round, stage, phone, key, asked, strokes, sight, sent) "
+            "INSERT OR IGNORE INTO drawings (round, step, phone, key, asked, strokes, sight, sent) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             row,
         )
@@ -202,14 +200,12 @@ class Record:
             raise KeyError(drawing)
         return found[0]
 
-    def drawings(self, round_: int, *, last: int | None = None, stage: int | None = None) -> list[Drawing]:
-        """Return a round's drawings in order; only the `last` that are not hidden, or those of a stage."""
+    def drawings(self, round_: int, *, last: int | None = None, step: int | None = None) -> list[Drawing]:
+        """Return a round's drawings in order; only the `last` that are not hidden, or those of a step."""
         if last is None:
             return self._drawings("WHERE round = ? ORDER BY id", (round_,))
-        where = (
-            "WHERE round = ? AND stage = coalesce(?, stage) AND sight <> 'hidden' ORDER BY id DESC LIMIT ?"
-        )
-        return self._drawings(where, (round_, stage, last))[::-1]
+        where = "WHERE round = ? AND step = coalesce(?, step) AND sight <> 'hidden' ORDER BY id DESC LIMIT ?"
+        return self._drawings(where, (round_, step, last))[::-1]
 
     def unread(self) -> list[Drawing]:
         """Return the drawings that have not been read."""
@@ -228,7 +224,7 @@ class Record:
     def _drawings(self, where: str, values: Sequence[object] = ()) -> list[Drawing]:
         return [
             Drawing(
-                row["id"], row["round"], row["stage"], row["phone"], row["asked"], json.loads(row["strokes"]),
+                row["id"], row["round"], row["step"], row["phone"], row["asked"], json.loads(row["strokes"]),
                 json.loads(row["reading"]) if row["reading"] else None, row["sight"],
             )
             for row in self._db.execute(f"SELECT * FROM drawings {where}", values)
@@ -267,11 +263,11 @@ class Record:
 
     # Files.
 
-    def save_file(self, round_: int, name: str, content: bytes) -> None:
+    def save(self, round_: int, name: str, content: bytes) -> None:
         """Save a picture or a network of a round."""
         self._db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", (round_, name, content))
 
-    def file(self, round_: int, name: str) -> bytes:
+    def read(self, round_: int, name: str) -> bytes:
         """Return a picture or a network. Errors: `KeyError` if there is none."""
         query = "SELECT content FROM files WHERE round = ? AND name = ?"
         row = self._db.execute(query, (round_, name)).fetchone()
@@ -294,9 +290,9 @@ class _Transaction:
 
 
 def forget(path: Path) -> dict[str, int]:
-    """Remove a class's file, and return how much was in it. Errors: as of `Record`."""
-    with closing(Record(path, create=False)) as record:
-        counts = record.counts()
-    for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
-        file.unlink(missing_ok=True)
+    """Remove a class's file, and return how much was in it. Errors: as of `ClassFile`."""
+    with closing(ClassFile(path, create=False)) as file:
+        counts = file.counts()
+    for each in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        each.unlink(missing_ok=True)
     return counts
