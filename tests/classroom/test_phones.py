@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -17,23 +18,12 @@ from lanterna.surfaces.classroom.room import Allowance, Room
 from lanterna.surfaces.studio.server import Files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
 HOST = "192.168.1.20:8770"
 WEB = Files("classroom/projector.html")
 ONE = [[128, 30, 128, 220]]
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Iterator[ClassFile]:
-    with closing(ClassFile(tmp_path / "class.sqlite")) as found:
-        yield found
-
-
-@pytest.fixture
-def room(file: ClassFile) -> Room:
-    return Room(file)
 
 
 def phone_of(room: Room, address: str = "192.168.1.30") -> Client:
@@ -44,8 +34,15 @@ def drawing(key: str = "00000001", **changes: Any) -> dict[str, Any]:
     return {"key": key, "round": 1, "step": 0, "strokes": ONE, **changes}
 
 
-def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(work())
+def run(tmp_path: Path, work: Callable[[Room], Coroutine[Any, Any, None]], **options: bool) -> None:
+    """Hold a class; in a thread, as the tests' browser has an event loop in this one."""
+
+    def hold() -> None:
+        with closing(ClassFile(tmp_path / "class.sqlite")) as file:
+            asyncio.run(work(Room(file, **options)))
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(hold).result()
 
 
 async def joined(room: Room, address: str = "192.168.1.30") -> Client:
@@ -54,8 +51,8 @@ async def joined(room: Room, address: str = "192.168.1.30") -> Client:
     return phone
 
 
-def test_a_phone_joins_with_the_code_and_draws(room: Room) -> None:
-    async def work() -> None:
+def test_a_phone_joins_with_the_code_and_draws(tmp_path: Path) -> None:
+    async def work(room: Room) -> None:
         phone = phone_of(room)
         assert (await phone("POST", "/draw", drawing())).status == 401
         assert (await phone("POST", "/join", {"code": "AAAA"})).status == 403
@@ -72,7 +69,7 @@ def test_a_phone_joins_with_the_code_and_draws(room: Room) -> None:
         assert (await phone("POST", "/join", {"code": ""})).status == 200
         assert len(room.phones) == 1
 
-    run(work)
+    run(tmp_path, work)
 
 
 @pytest.mark.parametrize(
@@ -106,8 +103,8 @@ def test_a_phone_joins_with_the_code_and_draws(room: Room) -> None:
         ("/join", {"code": "X" * 9}, 422),
     ],
 )
-def test_what_no_page_sends_is_refused_in_one_line(room: Room, path: str, body: Any, status: int) -> None:
-    async def work() -> None:
+def test_what_no_page_sends_is_refused_in_one_line(tmp_path: Path, path: str, body: Any, status: int) -> None:
+    async def work(room: Room) -> None:
         phone = await joined(room)
         answer = await phone("POST", path, body)
         assert answer.status == status, answer.body
@@ -116,7 +113,7 @@ def test_what_no_page_sends_is_refused_in_one_line(room: Room, path: str, body: 
         assert len(error) < 200
         assert room.file.counts()["drawings"] == 0
 
-    run(work)
+    run(tmp_path, work)
 
 
 @pytest.mark.parametrize(
@@ -127,18 +124,18 @@ def test_what_no_page_sends_is_refused_in_one_line(room: Room, path: str, body: 
         "/etc/passwd", "/theme.css/", "//theme.css", "/projector.js",
     ],
 )  # fmt: skip
-def test_there_is_nothing_else(room: Room, path: str) -> None:
-    async def work() -> None:
+def test_there_is_nothing_else(tmp_path: Path, path: str) -> None:
+    async def work(room: Room) -> None:
         phone = await joined(room)
         for method in ("GET", "POST", "PUT", "DELETE"):
             assert (await phone(method, path)).status in (307, 404, 405)
             assert (await phone(method, path)).status != 307 or path.endswith("/")
 
-    run(work)
+    run(tmp_path, work)
 
 
-def test_the_page_is_all_that_it_needs(room: Room) -> None:
-    async def work() -> None:
+def test_the_page_is_all_that_it_needs(tmp_path: Path) -> None:
+    async def work(room: Room) -> None:
         phone = phone_of(room)
         page = await phone("GET", "/")
         assert page.status == 200
@@ -150,14 +147,14 @@ def test_the_page_is_all_that_it_needs(room: Room) -> None:
             assert (await phone("GET", path)).status == 200
             assert path.encode() in page.body
 
-    run(work)
+    run(tmp_path, work)
 
 
-def test_other_sites_and_names_are_refused(room: Room) -> None:
+def test_other_sites_and_names_are_refused(tmp_path: Path) -> None:
     async def refused(answer: Answer) -> bool:
         return answer.status == 403
 
-    async def work() -> None:
+    async def work(room: Room) -> None:
         phone = await joined(room)
         assert await refused(await phone("POST", "/draw", drawing(), origin="http://evil.example"))
         assert await refused(await phone("POST", "/draw", drawing(), origin="null"))
@@ -167,14 +164,13 @@ def test_other_sites_and_names_are_refused(room: Room) -> None:
         assert (await phone("POST", "/draw", drawing(), content_type="text/plain")).status == 415
         assert (await phone("POST", "/draw", drawing(), origin=f"http://{HOST}")).status == 200
 
-    run(work)
+    run(tmp_path, work)
 
 
-def test_nobody_can_flood_the_class(file: ClassFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_can_flood_the_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rooms.time, "monotonic", lambda: 1000.0)
-    room = Room(file)
 
-    async def work() -> None:
+    async def work(room: Room) -> None:
         phone, other = await joined(room), await joined(room)
         sent = [(await phone("POST", "/draw", drawing(f"{key:08x}"))).status for key in range(20)]
         assert sent[:4] == [200] * 4
@@ -187,13 +183,13 @@ def test_nobody_can_flood_the_class(file: ClassFile, monkeypatch: pytest.MonkeyP
         assert (await guesser("POST", "/join", {"code": room.code})).status == 429
         assert (await other("POST", "/join", {"code": ""})).status == 200
 
-    run(work)
+    run(tmp_path, work)
 
 
-def test_a_full_room_gives_the_seats_of_those_who_left(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_room_gives_seats_of_those_who_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rooms, "PHONES", 2)
 
-    async def work() -> None:
+    async def work(room: Room) -> None:
         first, second = await joined(room), await joined(room)
         present = asyncio.create_task(first("GET", "/events", until="never"))
         await asyncio.sleep(0)
@@ -205,11 +201,11 @@ def test_a_full_room_gives_the_seats_of_those_who_left(room: Room, monkeypatch: 
         assert (await third("POST", "/draw", drawing())).status == 200
         present.cancel()
 
-    run(work)
+    run(tmp_path, work)
 
 
-def test_a_locked_room_accepts_nothing(room: Room) -> None:
-    async def work() -> None:
+def test_a_locked_room_accepts_nothing(tmp_path: Path) -> None:
+    async def work(room: Room) -> None:
         phone = await joined(room)
         room.lock(locked=True)
         assert (await phone("POST", "/draw", drawing())).status == 403
@@ -218,24 +214,24 @@ def test_a_locked_room_accepts_nothing(room: Room) -> None:
         room.lock(locked=False)
         assert (await phone("POST", "/draw", drawing())).status == 200
 
-    run(work)
+    run(tmp_path, work)
 
 
 @pytest.mark.parametrize("asked", [True, False])
 @pytest.mark.parametrize("agreed", [True, False])
-def test_a_nickname_is_saved_only_if_both_want_it(file: ClassFile, asked: bool, agreed: bool) -> None:
-    room, name = Room(file, names=asked), "<img src=x>"
+def test_a_nickname_is_saved_only_if_both_want_it(tmp_path: Path, asked: bool, agreed: bool) -> None:
+    name = "<img src=x>"
 
-    async def work() -> None:
+    async def work(room: Room) -> None:
         phone = await joined(room)
         assert (await phone("POST", "/name", {"name": name, "agreed": agreed})).status == 200
-        assert list(file.names().values()) == ([name] if asked and agreed else [])
+        assert list(room.file.names().values()) == ([name] if asked and agreed else [])
 
-    run(work)
+    run(tmp_path, work, names=asked)
 
 
-def test_a_vote_replaces_the_one_before_and_gives_nothing_away(room: Room) -> None:
-    async def work() -> None:
+def test_a_vote_replaces_the_one_before_and_gives_nothing_away(tmp_path: Path) -> None:
+    async def work(room: Room) -> None:
         phone = await joined(room)
         await phone("POST", "/draw", drawing())
         room.file.set_readings([(1, {"chances": [0.0] * 7 + [1.0, 0.0, 0.0]})])
@@ -259,29 +255,27 @@ def test_a_vote_replaces_the_one_before_and_gives_nothing_away(room: Room) -> No
         assert room.screen_state()["result"]["right"] == 7
         assert (await phone("POST", "/vote", {"round": 2, "choices": [1]})).status == 409
 
-    run(work)
+    run(tmp_path, work)
 
 
-def test_quiet_drawings_wait_and_hidden_ones_are_gone(file: ClassFile) -> None:
-    room = Room(file, quiet=True)
-
-    def on_screen() -> list[dict[str, Any]]:
+def test_quiet_drawings_wait_and_hidden_ones_are_gone(tmp_path: Path) -> None:
+    def on_screen(room: Room) -> list[dict[str, Any]]:
         return [room._as_json(each) for each in room._in_sight()]
 
-    async def work() -> None:
+    async def work(room: Room) -> None:
         phone = await joined(room)
         await phone("POST", "/draw", drawing())
-        assert on_screen() == [{"id": 1, "sight": "waiting"}]
+        assert on_screen(room) == [{"id": 1, "sight": "waiting"}]
         room.set_sight(1, "shown")
-        assert on_screen()[0]["strokes"] == ONE
+        assert on_screen(room)[0]["strokes"] == ONE
         room.set_sight(1, "hidden")
-        assert on_screen() == []
+        assert on_screen(room) == []
 
-    run(work)
+    run(tmp_path, work, quiet=True)
 
 
-def test_each_phone_is_asked_for_all_digits_in_turn(room: Room) -> None:
-    async def work() -> None:
+def test_each_phone_is_asked_for_all_digits_in_turn(tmp_path: Path) -> None:
+    async def work(room: Room) -> None:
         await joined(room)
         room.begin("train")
         (phone,) = room.phones.values()
@@ -293,4 +287,4 @@ def test_each_phone_is_asked_for_all_digits_in_turn(room: Room) -> None:
         assert sorted(asked) == list(range(10))
         assert [each.asked for each in room.file.drawings(2)] == asked
 
-    run(work)
+    run(tmp_path, work)

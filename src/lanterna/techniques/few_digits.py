@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lanterna.networks.network import Network
 
 _HIDDEN = (128,)
-_BATCH, _RATE, _DECAY = 128, 3e-3, 0.02
+_BATCH, _RATE, _DECAY = 64, 3e-3, 0.02
 _SECONDS_BETWEEN_FRAMES = 0.2
 
 
@@ -43,7 +43,7 @@ class FewFrame(Frame):
     weights: bytes
 
 
-def train_few(images: Tensor, labels: Tensor, *, steps: int = 600, seed: int = 0) -> Iterator[FewFrame]:
+def train_few(images: Tensor, labels: Tensor, *, steps: int = 1200, seed: int = 0) -> Iterator[FewFrame]:
     """Train a fully connected network on `images` `(N, 1, 28, 28)` in [0, 1] with their `labels` `(N,)`.
 
     Yields a frame before the first step, a few times a second, and after the last. The network is the same
