@@ -208,6 +208,7 @@ PAGES = {
         smaller=(("feature", "-o kernels.png"),),
         writes=(("look page.jpg", "page-look.html"),),
     ),
+    "class": Page("docs/class.md"),
     "README": Page(
         "README.md",
         smaller=(
@@ -235,7 +236,7 @@ PAGES = {
 }
 ANSWERS = {"examples", "classify", "read", "networks", "recipe", "learn", "shelf", "doctor"}
 """Verbs that print an answer."""
-SERVES = {"studio"}
+SERVES = {"studio", "class"}
 """Verbs that go on until they are stopped."""
 
 
@@ -458,7 +459,7 @@ def options_of(verb: str) -> set[str]:
     return {name for each in make_app()[verb].assemble_argument_collection() for name in each.names}
 
 
-@pytest.mark.parametrize("name", ["dream", "style", "paint", "teach", "train"])
+@pytest.mark.parametrize("name", ["dream", "style", "paint", "teach", "train", "class"])
 def test_the_options_it_names_are_there(name: str):
     named = set(re.findall(r"`(--[a-z-]+)", PAGES[name].text))
     assert named
