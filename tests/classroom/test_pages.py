@@ -80,6 +80,8 @@ def test_a_drawing_flies_to_the_screen_and_is_voted_on(held: Held, browser: Brow
     expect(tile).to_have_count(0)
     screen.get_by_role("button", name="Show again").click()
     expect(tile).to_have_count(1)
+    screen.reload()
+    expect(tile).to_have_count(1)
     # One key: the next step, then the next round.
     screen.keyboard.press("Space")
     expect(screen.get_by_role("heading", level=1)).to_contain_text("hard to read")
