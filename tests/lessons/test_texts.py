@@ -9,7 +9,7 @@ import pytest
 from lanterna.lessons import LESSONS
 from lanterna.lessons.lecture import LECTURE
 from lanterna.surfaces.cli import main
-from lanterna.surfaces.notebook.views import LOOK_LESSONS, WIDGETS
+from lanterna.surfaces.web.lesson_page import LOOK_LESSONS, WIDGETS
 from places import ROOT
 
 
