@@ -55,7 +55,10 @@ NOTEBOOKS = {
             "rounds": 1,
         },
     ),
-    "7-painting": (("painting", "noise"), {"size": 16, "steps": 20, "seconds": 1, "training": 50}),
+    "7-painting": (
+        ("painting", "noise", "cells"),
+        {"size": 16, "steps": 20, "seconds": 1, "training": 50, "learning": 1, "large": 64},
+    ),
 }
 
 

@@ -16,7 +16,7 @@ from playwright.sync_api import expect
 
 from browsing import draw_stroke, go, settings_in, violations, wait_until_settled
 from lanterna.errors import UsageError
-from lanterna.lessons import LESSONS, descent
+from lanterna.lessons import LESSONS, cells, descent
 from lanterna.lessons.circuits import random_circuit
 from lanterna.lessons.exercises import EXERCISES
 from lanterna.lessons.measured import measured
@@ -564,6 +564,10 @@ def test_the_figures_compute_what_torch_and_numpy_do(modules: Page):
     padded = F.pad(picture, (1, 1, 1, 1), mode="replicate")
     np.testing.assert_allclose(found, F.conv2d(padded, kernel).flatten(), atol=1e-12)
     target = torch.rand(144, generator=generator).double().numpy()
+    alive = torch.rand(7, 9, generator=generator) < 0.4
+    after = computed(modules, "lessons/cells.js", "[...m.stepped(Uint8Array.from(g[0]), 9, 7, '36', '125')]",
+                     alive.flatten().int().tolist())  # fmt: skip
+    assert after == cells.stepped(alive, "36", "125").flatten().int().tolist()
     basis, weights = computed(modules, "lessons/waves.js", """(() => {
         const basis = m.features(12, 9, 4);
         return [[...basis.all], [...m.leastSquares(basis)((at) => g[0][at])]];
@@ -636,6 +640,32 @@ def test_one_loop_changes_the_picture_or_the_network(page: Page):
     score.focus()
     page.keyboard.press("ArrowDown")
     expect(hand.locator(".status")).not_to_contain_text("After")
+
+
+def test_cells_live_by_the_rule_that_is_chosen(page: Page):
+    open_lesson(page, "cells")
+    hand = hands_on(page)
+    status = hand.locator(".status")
+    expect(hand.get_by_role("radio", name="life")).to_be_checked()
+    hand.get_by_role("button", name="Empty").click()
+    expect(status).to_have_text("0 steps: 0 of 6,144 cells are alive.")
+    board = hand.get_by_role("application")
+    board.focus()
+    for key in ("Space", "ArrowRight", "ArrowRight", "Space"):  # three in a row
+        page.keyboard.press(key)
+    expect(status).to_contain_text("3 of")
+    hand.get_by_role("button", name="One step").click()
+    expect(status).to_have_text("1 step: 3 of 6,144 cells are alive.")
+    hand.get_by_role("button", name="Survives with 2 living neighbours").click()  # not any more
+    page.wait_for_url(re.compile("survives=3"))
+    expect(hand.get_by_role("radio", name="life")).not_to_be_checked()
+    hand.get_by_role("button", name="One step").click()
+    expect(status).to_contain_text("2 of")
+    hand.get_by_role("radio", name="maze").check()
+    hand.get_by_role("button", name="Random start").click()
+    hand.get_by_role("button", name="Run").click()
+    expect(status).to_contain_text("20 steps")
+    hand.get_by_role("button", name="Pause").click()
 
 
 CHART: dict[str, Any] = {

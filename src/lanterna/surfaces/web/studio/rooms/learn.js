@@ -81,6 +81,7 @@ export const FIGURES = {
   quickstart: "loss",
   painting: "waves",
   parts: "loop",
+  cells: "cells",
   digit: "inside",
   paths: "inside",
 };
