@@ -75,7 +75,7 @@ export function mount(host, settings, changed) {
   host.replaceChildren(
     element(
       "div",
-      { class: "piece cells" },
+      { class: "piece automaton" },
       element("div", { class: "dials" }, element("span", {}, "Rule"), presets),
       element(
         "div",
