@@ -785,14 +785,6 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
             _steps_until_three_in_a_row_return,
         ),
         Exercise(
-            "For each of 0 to 8 living neighbours, a rule says whether a cell is born, and whether a living "
-            "one survives.",
-            "How many such rules are there?",
-            "The learned rule has 5,856 numbers instead. Could you search among those by hand?",
-            "How many choices between yes and no does a rule make?",
-            lambda: 2 ** (2 * 9),
-        ),
-        Exercise(
             "A hole is wiped into cells, 40 columns from a cell that is far from it.",
             "After how many steps, at the soonest, can that cell feel it?",
             "What does this mean for how fast a large texture can settle?",
