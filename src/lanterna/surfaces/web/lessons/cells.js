@@ -45,7 +45,10 @@ export function stepped(alive, columns, rows, born, survives) {
     @param {Changed} changed */
 export function mount(host, settings, changed) {
   let { born, survives } = settings;
-  let [alive, light] = [new Uint8Array(COLUMNS * ROWS), new Float64Array(COLUMNS * ROWS)];
+  /** @type {Uint8Array} */
+  let alive;
+  /** @type {Float64Array} */
+  let light;
   let [steps, brush, rate, seed] = [0, "draw", 12, 1];
   let [running, due] = [0, 0];
 
