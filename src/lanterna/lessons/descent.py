@@ -16,7 +16,7 @@ from pydantic import Field
 
 from lanterna.lessons.lecture import mital
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Surface
-from lanterna.lessons.text import counted, percent
+from lanterna.lessons.text import counted, percent, scientific
 from lanterna.techniques.technique import Settings
 
 if TYPE_CHECKING:
@@ -259,7 +259,8 @@ def _batch_sizes(settings: Descent) -> Outcome:
         needed = f"{steps} steps" if steps else f"more than {_BATCH_STEPS} steps"
         total = f"{batch * steps:,} in all, " if steps else ""
         results.append(
-            f"{needed} with {counted(batch, 'example')} a step ({total}ending {noise:.1g} above the minimum)"
+            f"{needed} with {counted(batch, 'example')} a step ({total}ending {scientific(noise)} above the "
+            "minimum)"
         )
     words = f"Getting within {_CLOSE:g} of the lowest cost takes {', '.join(results)}."
     chart = Chart(

@@ -18,7 +18,7 @@ from lanterna.images.drawing import overlay_signed
 from lanterna.lessons.lecture import grierson_on_broad
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Picture
 from lanterna.lessons.progress import track
-from lanterna.lessons.text import counted, percent
+from lanterna.lessons.text import counted, percent, scientific
 from lanterna.probes.ablation import ablation
 from lanterna.probes.paths import heat, paths
 from lanterna.probes.running import INPUT, weights_of
@@ -151,7 +151,7 @@ def _conclusion(
     words = (
         f"{which}, a {label}, is read as {found.answer} with a logit, the score of an answer, of "
         f"{found.value:.2f}. At every layer the contributions add up to that, "
-        f"{'but for rounding' if adds_up else f'but for {found.error:.2g}'}. "
+        f"{'but for rounding' if adds_up else f'but for {scientific(found.error)}'}. "
         f"Without the {_short(settings.cut)} of its connections that contribute most, {changed}. On average "
         f"over {counted(settings.digits, 'digit')}: {_fate(index, by_paths)}. Cut as many of the largest "
         f"weights instead and {percent(by_weights)} of the answer remains, or random ones and "
