@@ -66,10 +66,13 @@ def opened(name: str) -> Network:
 
 
 def remaining(network: Network, images: Tensor, answers: Sequence[int], by: By, seed: int) -> list[float]:
-    """Return which share of the answer remains as more connections are cut, averaged over digits."""
+    """Return which share of the answer remains as more connections are cut, averaged over digits.
+
+    For each digit, other random ones are cut.
+    """
     shares = torch.stack([
-        ablation(network, image, answer, by, _SHARES, seed=seed)
-        for image, answer in zip(images, answers, strict=True)
+        ablation(network, image, answer, by, _SHARES, seed=seed + number)
+        for number, (image, answer) in enumerate(zip(images, answers, strict=True))
     ])  # fmt: skip
     return (shares / shares[:, :1]).mean(0).tolist()
 

@@ -298,9 +298,9 @@ LESSON = Lesson(
         place instead. Ask for both, and you get your photograph, painted.
     """,
     seen="""
-        Each square of the Gram matrix belongs to two maps, and is bright if both are bright in the
-        same places. Shuffle the picture: nearly every place of the maps changes, and the matrix hardly
-        does. So noise that is changed until it has the same matrix gets the colours and lines of the
-        picture, but not its arrangement.
+        Each square of the Gram matrix belongs to two maps, and is strong if both find their feature in
+        the same places. Shuffle the picture: nearly every place of the maps changes, and the matrix
+        hardly does. So noise that is changed until it has the same matrix gets the colours and lines
+        of the picture, but not its arrangement.
     """,
 )  # fmt: skip

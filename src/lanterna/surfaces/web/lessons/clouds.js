@@ -8,8 +8,8 @@ import { element, precise } from "lanterna/words.js";
 
 /** @import { Layer } from "lanterna/lessons/convolve.js" */
 
-const SIDES = [28, 42, 64]; // pixels of the octaves: each 1.5 times as large as the one before
-const SIDE = 64;
+const SIDES = [43, 64, 96]; // pixels of the octaves: each 1.5 times as large as the one before
+const SIDE = 96;
 const STEPS = 48; // of all octaves together
 const WINDOW = 9; // pixels of a kernel's side
 const [NIGHT, CLOUD] = [
@@ -89,7 +89,7 @@ export function resized(picture, from, to) {
 
 /** @param {HTMLElement} host */
 export function mount(host) {
-  let [kind, octaves, rate, seed] = ["eyes", 3, 0.02, 3];
+  let [kind, octaves, rate, seed] = ["eyes", 3, 0.012, 3];
   let start = clouds(seed);
   let [level, steps, running] = [0, 0, 0];
   let [small, picture] = [start, start]; // at the octave's size: without what was dreamed, and with it
@@ -126,8 +126,8 @@ export function mount(host) {
         "div",
         { class: "three" },
         element("div", {}, element("h3", {}, "The clouds"), sky),
-        element("div", {}, element("h3", {}, "The gradient: lighter or darker"), change),
-        element("div", {}, element("h3", {}, "Where the layer responds"), found),
+        element("div", {}, element("h3", {}, "The gradient"), change),
+        element("div", {}, element("h3", {}, "The response"), found),
       ),
       status,
       element(
@@ -217,7 +217,7 @@ export function mount(host) {
   }
 
   drawOn(sky, SIDE, SIDE, (x, y) => {
-    addDab(start, SIDE, SIDE, x, y, 4);
+    addDab(start, SIDE, SIDE, x, y, 6);
     restore();
   });
   restore();

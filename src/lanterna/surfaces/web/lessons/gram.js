@@ -1,4 +1,4 @@
-// Lesson 18, hands on: paint, see the maps of eight features and their Gram matrix, shuffle the picture, and let
+// Lesson 18, hands on: paint, see the maps of its features and their Gram matrix, shuffle the picture, and let
 // noise find its way to the same Gram matrix.
 
 import { backward, mapsOf } from "lanterna/lessons/convolve.js";
@@ -12,9 +12,12 @@ import { element, fixed, percent, precise } from "lanterna/words.js";
 /** @import { Sheet } from "lanterna/lessons/parts.js" */
 
 const SIDE = 40; // pixels
+const SIZE = 5; // of a kernel
+const MARGIN = 24; // pixels around the matrix
 const SQUARES = 4; // along each side of a shuffled picture
 const STEPS = 150;
-const RATE = 0.05;
+const RATE = 0.1;
+const LEAST = 1e-4; // of an entry on the diagonal
 const PAINTS = {
   red: [206, 62, 44],
   yellow: [240, 190, 76],
@@ -22,26 +25,45 @@ const PAINTS = {
   blue: [44, 84, 160],
   white: [244, 238, 224],
 };
-const LINES = {
-  "upright lines": [-1, 2, -1, -1, 2, -1, -1, 2, -1],
-  "level lines": [-1, -1, -1, 2, 2, 2, -1, -1, -1],
-  "lines up": [-1, -1, 2, -1, 2, -1, 2, -1, -1],
-  "lines down": [2, -1, -1, -1, 2, -1, -1, -1, 2],
-};
-const COLOURS = { light: [1, 1, 1], red: [2, -1, -1], green: [-1, 2, -1], blue: [-1, -1, 2] };
-export const NAMES = [...Object.keys(COLOURS), ...Object.keys(LINES)];
+const COLOURS = ["red", "green", "blue"];
+const LINES = { upright: 0, level: 90, rising: 45, falling: 135 }; // degrees across
+const KINDS = ["spots", ...Object.keys(LINES)];
+export const NAMES = COLOURS.flatMap((colour) => [
+  `${colour} spots`,
+  ...Object.keys(LINES).map((line) => `${line} ${colour} lines`),
+]);
 
-/** @type {Layer} */
-export const LAYER = {
-  size: 3,
-  channels: 3,
-  kernels: [
-    ...Object.values(COLOURS).map((each) =>
-      each.flatMap((share) => [0, 0, 0, 0, share / (each[1] === 1 ? 3 : 1.5), 0, 0, 0, 0]),
+/** A kernel of `SIZE` × `SIZE` numbers from a function of the place, from the middle.
+    @param {(x: number, y: number) => number} shape */
+const kernel = (shape) =>
+  Array.from({ length: SIZE ** 2 }, (_, at) =>
+    shape((at % SIZE) - (SIZE - 1) / 2, Math.floor(at / SIZE) - (SIZE - 1) / 2),
+  );
+
+/** For each colour: how much of it is near a place, and lines of it through the place.
+    @returns {Layer} */
+function features() {
+  const spot = kernel((x, y) => Math.exp(-(x * x + y * y) / 2));
+  const sum = spot.reduce((all, each) => all + each, 0);
+  const lines = Object.values(LINES).map((degrees) => {
+    const [cos, sin] = [Math.cos, Math.sin].map((of) => of((degrees * Math.PI) / 180));
+    const line = kernel((x, y) => {
+      const [across, along] = [x * cos + y * sin, y * cos - x * sin];
+      return (1 - 1.44 * across ** 2) * Math.exp(-0.72 * across ** 2 - 0.15 * along ** 2);
+    });
+    const mean = line.reduce((all, each) => all + each, 0) / line.length;
+    const size = line.reduce((all, each) => all + Math.abs(each - mean), 0);
+    return line.map((each) => (4 * (each - mean)) / size);
+  });
+  const none = kernel(() => 0);
+  const kernels = COLOURS.flatMap((_, colour) =>
+    [spot.map((each) => each / sum), ...lines].map((each) =>
+      COLOURS.flatMap((_other, channel) => (channel === colour ? each : none)),
     ),
-    ...Object.values(LINES).map((each) => [...each, ...each, ...each].map((weight) => weight / 9)),
-  ],
-};
+  );
+  return { size: SIZE, channels: 3, kernels };
+}
+export const LAYER = features();
 
 /** The Gram matrix of maps, row by row: the mean product of every two.
     @param {Float64Array[]} maps */
@@ -58,24 +80,43 @@ export function difference(one, other) {
   return length(one.map((each, at) => each - other[at])) / Math.max(1e-12, length(one) + length(other));
 }
 
-/** The squared distance of a picture's Gram matrix from another, and its gradient with respect to the picture.
+/** The squared distance of a picture's Gram matrix from another, each entry relative to those of its two maps,
+    and its gradient with respect to the picture.
     @param {Float64Array} picture - its red, then its green, then its blue
     @param {number[]} target
     @param {number} side */
 export function distance(picture, target, side) {
   const maps = mapsOf(LAYER, picture, side);
-  const off = gramOf(maps).map((each, at) => each - target[at]);
   const count = maps.length;
+  const own = maps.map((_, n) => Math.max(LEAST, target[n * (count + 1)]));
+  const off = gramOf(maps).map((each, at) => each - target[at]);
+  const weighted = off.map((each, at) => each / (own[at % count] * own[Math.floor(at / count)]));
   const slopes = maps.map((map, i) =>
     map.map(
-      (_, at) => (4 / map.length) * maps.reduce((sum, other, j) => sum + off[i * count + j] * other[at], 0),
+      (_, at) =>
+        (4 / map.length) * maps.reduce((sum, other, j) => sum + weighted[i * count + j] * other[at], 0),
     ),
   );
   return {
-    loss: off.reduce((sum, each) => sum + each * each, 0),
+    loss: off.reduce((sum, each, at) => sum + each * weighted[at], 0),
     gradient: backward(LAYER, maps, slopes, side),
   };
 }
+
+/** Blur each colour a little: a picture made of blurred numbers has no noise from pixel to pixel.
+    @param {Float64Array} picture */
+const blurred = (picture) => {
+  const sides = [-SIDE, SIDE, -1, 1];
+  const plane_ = SIDE * SIDE;
+  return picture.map((each, at) => {
+    const start = at - (at % plane_);
+    const near = sides.reduce(
+      (sum, step) => sum + picture[start + ((at - start + step + plane_) % plane_)],
+      0,
+    );
+    return 0.5 * each + 0.125 * near;
+  });
+};
 
 /** @param {HTMLElement} host */
 export function mount(host) {
@@ -84,11 +125,15 @@ export function mount(host) {
   let before = picture; // the last shuffle
   let noise = picture;
   /** @type {[number, number]} */
-  let here = [0, 1]; // of the matrix
+  let here = [0, 3]; // of the matrix
   let found = { maps: /** @type {Float64Array[]} */ ([]), gram: /** @type {number[]} */ ([]) };
 
   const paints = choice("Paint", Object.keys(PAINTS), colour, (value) => {
     colour = value;
+  });
+  const starts = choice("Begin with", ["strokes", "dots", "rain"], "strokes", (name) => {
+    picture = drawn(name);
+    restore();
   });
   const mine = pixels("The picture", SIDE, SIDE, { kind: "colours", role: "application" });
   const texture = pixels("Noise, changed", SIDE, SIDE, { kind: "colours" });
@@ -97,9 +142,10 @@ export function mount(host) {
   const [pair, status] = [0, 1].map(() => element("p", { class: "status", role: "status" }));
   const run = button("From noise", () => (running ? pause() : begin()), { class: "primary" });
   set(mine.sheet, { "aria-label": "The picture: paint with the pointer, or with arrow keys and Space" });
-  const figures = boards.map((board, n) =>
-    element("div", {}, board, element("p", { class: "hint" }, `${n + 1} ${NAMES[n]}`)),
-  );
+  const rows = COLOURS.map((colour, n) => {
+    const own = boards.slice(n * KINDS.length, (n + 1) * KINDS.length);
+    return [element("p", { class: "hint" }, colour), ...own];
+  });
   host.replaceChildren(
     element(
       "div",
@@ -108,12 +154,7 @@ export function mount(host) {
         "div",
         { class: "dials" },
         element("span", {}, "Begin with"),
-        ...["strokes", "bricks", "dots"].map((name) =>
-          button(name, () => {
-            picture = drawn(name);
-            restore();
-          }),
-        ),
+        starts,
         element("span", {}, "Paint"),
         paints,
       ),
@@ -125,8 +166,6 @@ export function mount(host) {
         element("div", {}, element("h3", {}, "From noise"), texture),
       ),
       pair,
-      element("h3", {}, "Its maps: the brighter, the more of a feature"),
-      element("div", { class: "maps" }, ...figures),
       element(
         "div",
         { class: "tools" },
@@ -143,6 +182,14 @@ export function mount(host) {
         button("New noise", restore),
       ),
       status,
+      element("h3", {}, "Its maps: where each feature is found"),
+      element(
+        "div",
+        { class: "maps" },
+        element("p", {}),
+        ...KINDS.map((each) => element("p", { class: "hint" }, each)),
+        ...rows.flat(),
+      ),
     ),
   );
 
@@ -150,19 +197,20 @@ export function mount(host) {
     run.textContent = "Pause";
     noise = makeNoise((seed += 1));
     const [mean, square] = [0, 1].map(() => new Float64Array(noise.length));
-    const first = distance(noise, found.gram, SIDE).loss;
+    const first = distance(blurred(noise), found.gram, SIDE).loss;
     let step = 0;
     const tick = () => {
-      const { loss, gradient } = distance(noise, found.gram, SIDE);
+      const { loss, gradient: sharp } = distance(blurred(noise), found.gram, SIDE);
+      const gradient = blurred(sharp);
       step += 1;
       const rate = RATE * (1 - step / (STEPS + 1));
       noise = noise.map((each, at) => {
         mean[at] = 0.9 * mean[at] + 0.1 * gradient[at]; // Adam, as in lesson 6
         square[at] = 0.999 * square[at] + 0.001 * gradient[at] ** 2;
         const size = Math.sqrt(square[at] / (1 - 0.999 ** step)) + 1e-12;
-        return Math.min(1, Math.max(0, each - (rate * mean[at]) / (1 - 0.9 ** step) / size));
+        return Math.min(1.5, Math.max(-0.5, each - (rate * mean[at]) / (1 - 0.9 ** step) / size));
       });
-      texture.show(interleaved(noise));
+      texture.show(interleaved(blurred(noise)));
       status.textContent =
         `Step ${step}: the noise’s Gram matrix is ${precise(Math.max(1, Math.sqrt(first / loss)), 2)} ` +
         "times closer to the picture’s than at first.";
@@ -181,7 +229,7 @@ export function mount(host) {
   function restore() {
     pause();
     noise = makeNoise((seed += 1));
-    texture.show(interleaved(noise));
+    texture.show(interleaved(blurred(noise)));
     status.textContent = "Shuffle the picture, or let noise change until it has the same Gram matrix.";
     update();
   }
@@ -200,28 +248,27 @@ export function mount(host) {
       @param {number} height */
   function draw(sheet, width, height) {
     const count = NAMES.length;
-    const cell = Math.min(width, height) / (count + 0.8);
+    const cell = (Math.min(width, height) - MARGIN) / count;
     const most = Math.sqrt(Math.max(1e-12, ...found.gram));
-    const at = (/** @type {number} */ n) => (n + 0.8) * cell;
-    const label = (/** @type {number} */ n, /** @type {number} */ x, /** @type {number} */ y) =>
-      svg(
-        "text",
-        { class: "name", x, y, "text-anchor": "middle", "dominant-baseline": "central" },
-        `${n + 1}`,
-      );
+    const at = (/** @type {number} */ n) => MARGIN + n * cell;
+    const label = (/** @type {string} */ name, /** @type {Record<string, string | number>} */ place) =>
+      svg("text", { class: "name", "text-anchor": "middle", ...place }, name);
     sheet.replaceChildren(
-      ...NAMES.flatMap((_, n) => [
-        label(n, at(n) + cell / 2, 0.4 * cell),
-        label(n, 0.4 * cell, at(n) + cell / 2),
-      ]),
+      ...COLOURS.flatMap((colour, n) => {
+        const middle = at((n + 0.5) * KINDS.length);
+        return [
+          label(colour, { x: middle, y: MARGIN - 8 }),
+          label(colour, { transform: `translate(${MARGIN - 8} ${middle}) rotate(-90)` }),
+        ];
+      }),
       ...found.gram.map((each, n) =>
         svg("rect", {
           class: "entry",
-          x: at(n % count) + 1,
-          y: at(Math.floor(n / count)) + 1,
-          width: cell - 2,
-          height: cell - 2,
-          "fill-opacity": Math.sqrt(Math.max(0, each)) / most,
+          x: at(n % count),
+          y: at(Math.floor(n / count)),
+          width: cell,
+          height: cell,
+          "fill-opacity": Math.sqrt(each) / most,
         }),
       ),
       svg("rect", { class: "window", x: at(here[1]), y: at(here[0]), width: cell, height: cell }),
@@ -233,10 +280,10 @@ export function mount(host) {
     const share = found.gram[row * NAMES.length + column];
     pair.textContent =
       row === column
-        ? `${row + 1} and itself: how much of ${NAMES[row]} there is, ${fixed(share, 3)}.`
-        : `${row + 1} and ${column + 1}: ${NAMES[row]} and ${NAMES[column]} in the same places, ` +
-          `${fixed(share, 3)}.`;
-    figures.forEach((each, n) => set(each, { "data-chosen": n === row || n === column }));
+        ? `How many ${NAMES[row]} there are: ${fixed(share, 3)}.`
+        : `${NAMES[row]} and ${NAMES[column]} in the same places: ${fixed(share, 3)}.`;
+    pair.textContent = pair.textContent[0].toUpperCase() + pair.textContent.slice(1);
+    boards.forEach((each, n) => set(each, { "data-chosen": n === row || n === column }));
     set(matrix.sheet, { "aria-label": `The Gram matrix. ${pair.textContent}` });
   }
 
@@ -251,8 +298,8 @@ export function mount(host) {
   }
   set(matrix.sheet, { tabindex: 0 });
   matrix.sheet.addEventListener("pointermove", (event) => {
-    const cell = Math.min(matrix.clientWidth, matrix.clientHeight) / (NAMES.length + 0.8);
-    const [x, y] = placeIn(event, matrix.sheet).map((each) => each / cell - 0.8);
+    const cell = (Math.min(matrix.clientWidth, matrix.clientHeight) - MARGIN) / NAMES.length;
+    const [x, y] = placeIn(event, matrix.sheet).map((each) => (each - MARGIN) / cell);
     point(y, x);
   });
   onArrowKeys(matrix.sheet, (dx, dy) => point(here[0] - dy, here[1] + dx));
@@ -313,31 +360,19 @@ function drawn(name) {
   const context = contextOf(canvas);
   const random = makeRandom(7);
   const paints = Object.values(PAINTS).map((each) => `rgb(${each.join(" ")})`);
-  const any = () => paints[Math.floor(paints.length * random())];
-  context.fillStyle = name === "bricks" ? paints[4] : paints[3];
+  context.fillStyle = paints[3];
   context.fillRect(0, 0, SIDE, SIDE);
-  context.lineCap = "round";
-  context.lineWidth = 2;
+  [context.lineCap, context.lineWidth] = ["round", 2];
   for (let n = 0; n < 90; n += 1) {
     const [x, y] = [SIDE * random(), SIDE * random()];
-    context.strokeStyle = context.fillStyle = any();
-    if (name === "strokes") {
-      context.beginPath();
-      context.moveTo(x - 4, y + 4);
-      context.lineTo(x + 4, y - 4);
-      context.stroke();
-    } else if (name === "dots") {
-      context.beginPath();
-      context.arc(x, y, 1.8, 0, 7);
-      context.fill();
-    }
+    context.strokeStyle = context.fillStyle = paints[Math.floor(paints.length * random())];
+    context.beginPath();
+    if (name === "dots") context.arc(x, y, 1.8, 0, 7);
+    else context.moveTo(x, y);
+    if (name === "dots") context.fill();
+    else context.lineTo(x + (name === "rain" ? 0 : 7), y - 7);
+    context.stroke();
   }
-  if (name === "bricks")
-    for (let row = 0; row < SIDE / 5; row += 1)
-      for (let column = -1; column < SIDE / 10; column += 1) {
-        context.fillStyle = random() < 0.8 ? paints[0] : paints[1];
-        context.fillRect(10 * column + 5 * (row % 2), 5 * row, 9, 4);
-      }
   const { data } = context.getImageData(0, 0, SIDE, SIDE);
   return Float64Array.from({ length: 3 * SIDE ** 2 }, (_, at) => {
     const [channel, place] = [Math.floor(at / SIDE ** 2), at % SIDE ** 2];
