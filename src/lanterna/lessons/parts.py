@@ -198,9 +198,9 @@ def _outcome(settings: Parts, results: Sequence[Result]) -> Outcome:
         f"{percent(weights.after, 1)} of test digits ({percent(weights.before)} before). It changes a "
         f"picture until that network is {percent(digit.after)} sure that it is a {settings.class_} "
         f"({percent(digit.before)} before). It changes a photograph until {settings.layer} is "
-        f"{dream.after:.1f} times as active, and another copy until its Gram matrices are "
-        f"{style.before / max(style.after, 1e-9):.0f} times closer to those of "
-        f"a photograph of {_SHOWN[settings.style]}."
+        f"{dream.after:.{0 if dream.after > 10 else 1}f} times as active, and another copy until its Gram "
+        f"matrices are {style.before / max(style.after, 1e-9):.0f} times closer to those of a photograph of "
+        f"{_SHOWN[settings.style]}."
     )
     missed = [name for name, good in worked.items() if not good]
     if missed:

@@ -11,6 +11,7 @@ import { element, precise } from "lanterna/words.js";
 const SIDES = [43, 64, 96]; // pixels of the octaves: each 1.5 times as large as the one before
 const SIDE = 96;
 const STEPS = 48; // of all octaves together
+const [WAVES, FINEST] = [150, 8]; // of the clouds
 const WINDOW = 9; // pixels of a kernel's side
 const [NIGHT, CLOUD] = [
   [24, 42, 84],
@@ -203,7 +204,9 @@ export function mount(host) {
     const side = sides()[level];
     const { maps, gradient } = respond(LAYERS[kind], picture, side);
     const whole = resized(picture, side, SIDE);
-    const times = respond(LAYERS[kind], whole, SIDE).energy / respond(LAYERS[kind], start, SIDE).energy;
+    const times =
+      respond(LAYERS[kind], whole, SIDE).energy /
+      respond(LAYERS[kind], resized(small, side, SIDE), SIDE).energy;
     const largest = Math.max(1e-12, ...gradient.map(Math.abs));
     const strongest = maps[0].map((_, at) => Math.max(...maps.map((map) => map[at])));
     sky.show(colours(whole));
@@ -240,21 +243,22 @@ const colours = (values) =>
     (_, at) => (NIGHT[at % 3] + (CLOUD[at % 3] - NIGHT[at % 3]) * values[Math.floor(at / 3)]) / 255,
   );
 
-/** Clouds: random numbers at several sizes, the coarse ones strongest.
+/** Clouds: waves in all directions, the long ones strongest, which go on where the picture is wrapped around.
     @param {number} seed */
 function clouds(seed) {
   const random = makeRandom(seed);
-  const sum = new Float64Array(SIDE * SIDE);
-  for (const [side, share] of [
-    [4, 0.6],
-    [8, 0.35],
-    [16, 0.15],
-    [32, 0.06],
-  ]) {
-    const noise = Array.from({ length: side * side }, random);
-    resized(noise, side, SIDE).forEach((each, at) => {
-      sum[at] += share * (each - 0.5);
-    });
-  }
-  return sum.map((each) => Math.min(0.9, Math.max(0.1, 0.45 + 1.2 * each)));
+  const turn = (2 * Math.PI) / SIDE;
+  const waves = Array.from({ length: WAVES }, () => {
+    const [across, down] = [0, 1].map(() => Math.round(FINEST * (2 * random() - 1)));
+    return { across, down, phase: 2 * Math.PI * random(), share: 1 / (1 + Math.hypot(across, down)) ** 1.5 };
+  });
+  const length = Math.hypot(...waves.map(({ share }) => share));
+  return Float64Array.from({ length: SIDE * SIDE }, (_, at) => {
+    const [x, y] = [turn * (at % SIDE), turn * Math.floor(at / SIDE)];
+    const sum = waves.reduce(
+      (all, { across, down, phase, share }) => all + share * Math.cos(across * x + down * y + phase),
+      0,
+    );
+    return Math.min(0.9, Math.max(0.1, 0.45 + (0.3 * sum) / length));
+  });
 }
