@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 _SEEDS = 25
-_NETWORK_SEEDS = 9  # the first of those seeds, with which a network is trained as well
+_NETWORK_SEEDS = 5  # the first of those seeds, with which a network is trained as well
 _OVERFIT = 1.5  # times the lowest test error: from here on a curve follows the noise
 _STEPS = 1500  # of the network
 

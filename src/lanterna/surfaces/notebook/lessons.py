@@ -154,7 +154,7 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f'<th style="text-align: left">{escape(cell)}</th>' for cell in rows[0])
     code = [name in CODE_COLUMNS for name in rows[0]]
     body = "".join(f"<tr>{''.join(map(_cell, row, code))}</tr>" for row in rows[1:])
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<table style="table-layout: auto"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def _cell(text: str, is_code: bool) -> str:
