@@ -1,6 +1,10 @@
-"""The studio in figures: first paint, the size of its code, pen to answer, and how it stands under load.
+"""The studio in figures: first paint, the size of its code, pen to answer, from Start to the picture, and how
+it stands under load.
 
-`python benchmarks/studio.py [--quick] [--seconds 120] [--clients 50] [--pages 500]`, all in float32. Under
+`python benchmarks/studio.py [--quick] [--seconds 120] [--clients 50] [--pages 500]`, all in float32. From
+Start on, each technique runs with its defaults: the milliseconds until the page responds, until the first
+preview and until the picture is done, the longest task of the page's thread, and how far the page's parts
+moved; then once more with a processor that is six times slower for the page. Under
 load, a dream is being made again and again while clients draw (a digit in five strokes' time, a glance after
 each, then all of it and a look) and pages of a gallery of 300 pictures are asked for, thumbnails and all.
 """
@@ -32,13 +36,28 @@ ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "tests" / "shared"))
 from served import Server  # noqa: E402
 
+STARTED = {
+    "dream": "#/dream",
+    "instant style": "#/style?kind=instant",
+    "style": "#/style?size=320",
+    "paint": "#/paint?seconds=10",
+    "random": "#/paint?kind=random",
+    "sheet of dreams": "#/dream?kind=dream-sheet",
+}
 WEB = ROOT / "src/lanterna/surfaces/web"
 STROKES, BETWEEN, LOOK = 5, 0.2, 1.5  # of a person who draws: readings of a digit, seconds between, and after
 
 
 def main() -> None:
     given = bench.options(
-        __doc__, seconds=(120.0, 10.0), clients=(50, 10), pages=(500, 40), pictures=(300, 30), paints=(5, 2)
+        __doc__,
+        seconds=(120.0, 10.0),
+        clients=(50, 10),
+        pages=(500, 40),
+        pictures=(300, 30),
+        paints=(5, 2),
+        started=(6, 1),
+        slower=(6, 6),
     )
     bench.say("opening conv, which is trained where there is none")
     open_or_train("conv", device="cpu")
@@ -51,6 +70,8 @@ def main() -> None:
             code_size()
             bench.say("first paint, and pen to answer")
             in_the_browser(served, given.paints)
+            bench.say("from Start to the picture")
+            from_start(served, [*STARTED][: given.started], given.slower)
             bench.say(f"a gallery of {given.pictures} pictures")
             fill(served, given.pictures)
             bench.say(f"{given.clients} clients for {given.seconds:.0f} s while dreams are made")
@@ -124,6 +145,60 @@ PEN = """async () => {
   }
   return times.slice(5);
 }"""
+
+
+WATCH = """() => {
+  window.seen = { begun: performance.now(), task: 0, shifts: 0 };
+  const since = () => Math.round(performance.now() - seen.begun);
+  const shown = () => [...document.querySelectorAll(".well img.picture, .well canvas")].map((e) => e.src).join();
+  const before = shown(), facts = () => document.querySelector(".facts")?.textContent ?? "", first = facts();
+  new MutationObserver(() => {
+    if (!seen.response && facts() !== first) seen.response = since();
+    if (!seen.preview && shown() !== before) seen.preview = since();
+    if (!seen.done && facts().includes("done")) seen.done = since();
+  }).observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
+  new PerformanceObserver((list) => {
+    for (const each of list.getEntries()) seen.task = Math.max(seen.task, Math.round(each.duration));
+  }).observe({ type: "longtask" });
+  new PerformanceObserver((list) => {
+    for (const each of list.getEntries()) if (!each.hadRecentInput) seen.shifts += each.value;
+  }).observe({ type: "layout-shift" });
+}"""
+
+
+DONE = """async () => {
+  while (!seen.done) await new Promise((later) => setTimeout(later, 100));
+  return seen;
+}"""
+
+
+def from_start(served: Server, names: list[str], slower: int) -> None:
+    """What is seen after Start is clicked, with the page's own clock."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium-headless-shell") or shutil.which("chromium"),
+            args=["--no-sandbox"],
+        )
+        for rate in (1, slower):
+            for name in names:
+                page = browser.new_page(viewport={"width": 1280, "height": 800})
+                page.goto(served.address)
+                page.goto("about:blank")
+                page.goto(served.base + "/" + STARTED[name])
+                page.wait_for_selector(".go .primary:enabled")
+                page.wait_for_timeout(3000)  # until the room is complete
+                page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": rate})
+                page.evaluate(WATCH)
+                page.click(".go .primary")
+                page.set_default_timeout(600_000)
+                seen = page.evaluate(DONE)
+                slow = f", the page {rate} times slower" if rate > 1 else ""
+                print(
+                    f"{name}{slow}: response after {seen.get('response')} ms, first preview {seen.get('preview')},"
+                    f" done {seen['done']}; longest task {seen['task']} ms, layout shift {seen['shifts']:.3f}"
+                )
+                page.close()
+        browser.close()
 
 
 def fill(served: Server, count: int) -> None:

@@ -40,9 +40,15 @@ def answers_folder() -> Path:
     return _home("answers") or platformdirs.user_data_path("lanterna") / "answers"
 
 
+def classes_folder() -> Path:
+    """Return the folder of the classes that were held on this machine, a file for each."""
+    return _home("classes") or platformdirs.user_data_path("lanterna") / "classes"
+
+
 def own_folders() -> list[Path]:
     """Return the folders above that Lanterna owns: not symbolic links, which the user has set up."""
-    folders = (shelf_folder(), features_folder(), networks_folder(), studio_folder(), answers_folder())
+    caches = (shelf_folder(), features_folder())
+    folders = (*caches, networks_folder(), studio_folder(), answers_folder(), classes_folder())
     return [folder for folder in folders if not folder.is_symlink()]
 
 

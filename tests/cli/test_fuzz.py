@@ -38,7 +38,7 @@ pytestmark = pytest.mark.slow
 READS_PICTURES = ["recipe", "rerun", "read", "classify", "dream", "style"]
 """Verbs that are given a picture, with everything that they need on the shelf and a trained network."""
 
-TAKES_ARGUMENTS = sorted(VERBS.keys() - {"studio"})
+TAKES_ARGUMENTS = sorted(VERBS.keys() - {"studio", "class"})
 """Verbs that are given arguments of all kinds, with nothing on the shelf, so that no work begins; not the
 studio, which does not end by itself."""
 

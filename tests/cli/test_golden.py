@@ -81,6 +81,13 @@ ERRORS = """
     studio --port 99999
     studio --port nonsense
     studio --allow nonsense
+    class --open
+    class --forget
+    class --open --forget
+    class --open missing.sqlite
+    class notes.txt --forget
+    class empty --open
+    class --photo missing.png
     doctor nonsense
 """
 

@@ -42,6 +42,7 @@ def refused(capsys, *words):
         ('[studio]\nhost = "0.0.0.0"', ["studio"], "cannot set host"),
         ('[studio]\nallow = ["evil.example"]', ["studio"], "cannot set allow"),
         ('[studio]\ntoken = "known"', ["studio"], "cannot set token"),
+        ("[class]\nforget = true", ["class"], "cannot set forget"),
         ('[dream]\noutput = "../.bashrc"', ["dream", "x.png"], "cannot set output"),
         ('[dream]\ncheckpoint = "../.bashrc"', ["dream", "x.png"], "cannot set a path"),
         ('[style]\nstart-from = "/dev/zero"', ["style", "x.png"], "cannot set a path"),

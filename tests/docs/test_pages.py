@@ -234,7 +234,7 @@ PAGES = {
 }
 ANSWERS = {"examples", "classify", "read", "networks", "recipe", "learn", "shelf", "doctor"}
 """Verbs that print an answer."""
-SERVES = {"studio"}
+SERVES = {"studio", "class"}
 """Verbs that go on until they are stopped."""
 
 

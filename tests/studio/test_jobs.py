@@ -381,6 +381,12 @@ def test_what_a_network_lacks_is_said_before_a_dream_starts(studio: Server, cat,
     assert (status, words in error) == (422, True), error
 
 
+def test_a_channel_that_a_layer_lacks_is_said_before_a_feature_starts(studio: Server) -> None:
+    order = {"kind": "feature", "settings": {"layer": "block1", "channel": 4000}}
+    status, error = studio.error("POST", "/api/jobs/check", order)
+    assert (status, "block1 has channels 0 to" in error) == (422, True), error
+
+
 def test_a_lesson_that_trains_reports_progress_and_can_be_stopped(studio: Server) -> None:
     settings = {"depths": [1, 2], "runs": 1, "steps": 200}
     job = studio.start("learn-squash", settings=settings)

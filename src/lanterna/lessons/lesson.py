@@ -19,7 +19,8 @@ Verdict = Literal["holds", "holds only when", "does not hold"]
 CODE_COLUMNS = ("in the original", "in torch")
 """The columns of a table of measurements that contain code."""
 
-_LABELS: dict[Verdict, str] = {"holds": "True", "holds only when": "Partly true", "does not hold": "Not true"}
+LABELS: dict[Verdict, str] = {"holds": "True", "holds only when": "Partly true", "does not hold": "Not true"}
+"""The verdicts as they are shown."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Finding:
     @property
     def label(self) -> str:
         """The verdict as it is shown: True, Partly true or Not true."""
-        return _LABELS[self.verdict]
+        return LABELS[self.verdict]
 
     def __str__(self) -> str:
         return f"{self.label}: {self.words}"

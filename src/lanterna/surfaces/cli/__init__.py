@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # Verb -> its help, in the order of the front page. `cli/VERB.py` holds a function (or a cyclopts App) of that
-# name; MODULES names the module of a verb that shares one.
+# name (`class_` for a word that is Python's own); MODULES names the module where it is called otherwise.
 VERBS: dict[str, str] = {
     "tour": "Train, read, classify, dream and paint: a gallery in one go.",
     "examples": "Save example pictures in this folder, to try things with.",
@@ -30,13 +30,14 @@ VERBS: dict[str, str] = {
     "render": "Process thousands of pictures, on one machine or on many.",
     "learn": "Run an experiment that tests a claim of the lecture.",
     "studio": "Open the studio: everything live, in your browser.",
+    "class": "Hold a class: everybody draws on a phone, the big screen reads.",
     "networks": "List the networks, their layers, shapes and sizes.",
     "recipe": "Print the recipe that is stored in a picture.",
     "rerun": "Make a picture again from its recipe, or vary it.",
     "shelf": "List, fetch, verify or clear the data and weights.",
     "doctor": "Check this machine, and say how to fix what is missing.",
 }
-MODULES = {"rerun": "recipe"}
+MODULES = {"rerun": "recipe", "class": "classroom"}
 BUILT = ("read", "classify", "teach", "feature", "dream", "style", "paint")
 """Verbs whose commands are built from the declarations of techniques."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import keyword
 import os
 import re
 import sys
@@ -87,7 +88,8 @@ def make_app() -> App:
     )
     for verb in verbs():
         module = "techniques" if verb in BUILT or verb not in VERBS else MODULES.get(verb, verb)
-        app.command(f"lanterna.surfaces.cli.{module}:{verb}", name=verb)
+        function = f"{verb}_" if keyword.iskeyword(verb) else verb
+        app.command(f"lanterna.surfaces.cli.{module}:{function}", name=verb)
     app.register_install_completion_command()
     return app
 

@@ -52,6 +52,7 @@ def doctor(*, json: Json = False) -> int:
             "networks": _folder(settings.networks_folder(), advice),
             "studio": _folder(settings.studio_folder(), advice),
             "answers": _folder(settings.answers_folder(), advice),
+            "classes": _folder(settings.classes_folder(), advice),
         },
         "settings file": _settings_file(advice),
         "environment": {key: os.environ[key] for key in sorted(os.environ) if key.startswith("LANTERNA_")},

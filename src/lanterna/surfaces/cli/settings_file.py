@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 NAME = "lanterna.toml"
 FORBIDDEN = {
-    "trust", "force", "host", "allow", "token", "output",
+    "trust", "force", "forget", "host", "allow", "token", "output",
     "engine", "address", "nodes", "node_rank",  # a cluster can run code on this machine
     "sweep", "set", "changes", "words",  # settings as text, which may name a network
 }  # fmt: skip

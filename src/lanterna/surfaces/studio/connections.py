@@ -16,14 +16,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 if TYPE_CHECKING:
     import asyncio
 
-_MAX_PER_ADDRESS, _MAX_TOTAL = 64, 128  # anonymous connections
-
 
 class Connection(H11Protocol):
     """uvicorn's HTTP connection, closed if it stays idle while others need room."""
 
     seconds = 10.0
     """The time limit for a request's headers."""
+
+    max_per_address, max_total = 64, 128  # anonymous connections
 
     _anonymous: ClassVar[dict[Connection, str]] = {}
     """Anonymous connections and their addresses, the least recently used first."""
@@ -40,8 +40,8 @@ class Connection(H11Protocol):
         self._anonymous[self] = self.client[0] if self.client else ""
         self._deadline = self.loop.call_later(self.seconds, transport.abort)
         crowd = [each for each, address in self._anonymous.items() if address == self._anonymous[self]]
-        if len(crowd) <= _MAX_PER_ADDRESS:
-            crowd = list(self._anonymous) if len(self._anonymous) > _MAX_TOTAL else []
+        if len(crowd) <= self.max_per_address:
+            crowd = list(self._anonymous) if len(self._anonymous) > self.max_total else []
         if crowd:
             crowd[0]._exempt()
             crowd[0].transport.abort()

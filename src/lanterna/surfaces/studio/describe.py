@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 WEB = files("lanterna.surfaces") / "web" / "studio"
 FIRST = {
     "learn": "Each page is a claim of the lecture: see what an experiment found, then change it yourself.",
-    "read": "Train a network once; then draw a digit, or drop a photograph of handwritten ones.",
+    "read": "Draw a digit, or drop a photograph of handwritten ones, and see why it is read as it is.",
     "train": "Press Start and watch a network learn to read digits, for use in the other rooms.",
     "teach": "Drop pictures of two classes or more, press Teach, and try a new picture.",
     "look": "See what each layer of a network makes of a picture, and what counts for its answer.",
     "dream": "Press Start to amplify what a network sees in this picture, or choose your own.",
     "style": "Click a style to paint the photograph in it, or drop your own photograph and paintings.",
     "imagine": "Drag across the digit to move through noise, or draw many digits at once.",
+    "grow": "Press Start to learn a texture from the photograph; wipe it, and it grows again.",
     "paint": "Press Start, and watch a network learn to paint a picture, pixel by pixel.",
 }
 """What to do first in each room."""

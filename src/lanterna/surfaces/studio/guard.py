@@ -59,6 +59,32 @@ _LOOK_POLICY = (
 )
 
 
+class Hosts:
+    """The names of this server: at `port`, for this machine only, or also for others.
+
+    `host` is a name that it was given, besides this machine's own.
+    """
+
+    def __init__(self, port: int, host: str | None, *, open_to_others: bool) -> None:
+        self.port, self.open_to_others = port, open_to_others
+        own = socket.gethostname().lower()
+        self.names = {"localhost", *((own, f"{own}.local") if open_to_others else ())}
+        self.names |= {host.lower()} if host is not None else set()
+
+    def owns(self, host: str) -> bool:
+        """Return whether a Host header is one of our names. An IP address cannot be rebound by DNS."""
+        parts = _HOST.fullmatch(host.lower())
+        if parts is None or int(parts["port"] or 80) != self.port:
+            return False
+        if parts["name"] in self.names:
+            return True
+        try:
+            address = ipaddress.ip_address(parts["name"].strip("[]"))
+        except ValueError:
+            return False
+        return address.is_loopback or self.open_to_others
+
+
 class Guard:
     """Authenticates requests, and adds the security headers to responses.
 
@@ -79,10 +105,8 @@ class Guard:
         script_hashes: Iterable[str] = (),
         bodies: Mapping[str, tuple[int, float]] | None = None,
     ) -> None:
-        self.app, self.port, self.access, self.open_to_others = app, port, access, host is not None
-        self.names = (
-            {"localhost"} if host is None else {"localhost", host.lower(), socket.gethostname().lower()}
-        )
+        self.app, self.access = app, access
+        self.hosts = Hosts(port, host, open_to_others=host is not None)
         self.allowed = set(allowed)
         self.bodies = _BODIES if bodies is None else bodies
         self.session_path = f"/{access.path}"
@@ -123,13 +147,13 @@ class Guard:
                 message["headers"] = [*message.get("headers", ()), policy, *self.headers, *cors]
             await send(message)
 
-        if allowed_origin and scope["method"] == "OPTIONS" and self._is_own_host(headers.get("host", "")):
+        if allowed_origin and scope["method"] == "OPTIONS" and self.hosts.owns(headers.get("host", "")):
             await send_secured({"type": "http.response.start", "status": 204})  # the CORS preflight
             return await send_secured({"type": "http.response.body", "body": b""})
         authenticated = self._is_bearer(headers) or (at_session_path and self._has_session(headers))
         refusal = self._refusal(scope, headers, allowed_origin, authenticated=authenticated)
         if refusal is not None:
-            return await _refuse(send_secured, *refusal)
+            return await refuse(send_secured, *refusal)
         if authenticated and "authenticated" in scope.get("state", {}):
             scope["state"]["authenticated"]()
         if scope["path"] == "/" and b"token=" in scope["query_string"]:
@@ -141,7 +165,7 @@ class Guard:
     def _refusal(
         self, scope: Scope, headers: dict[str, str], allowed_origin: str | None, *, authenticated: bool
     ) -> tuple[int, str] | None:
-        if not self._is_own_host(headers.get("host", "")):
+        if not self.hosts.owns(headers.get("host", "")):
             return 403, (
                 "the studio does not accept this host name: open the link that its terminal shows "
                 "(through a tunnel, use the same port at both ends)"
@@ -170,19 +194,6 @@ class Guard:
             "or send the link's token as Authorization: Bearer"
         )
 
-    def _is_own_host(self, host: str) -> bool:
-        """Return whether a Host header is one of our names. An IP address cannot be rebound by DNS."""
-        parts = _HOST.fullmatch(host.lower())
-        if parts is None or int(parts["port"] or 80) != self.port:
-            return False
-        if parts["name"] in self.names:
-            return True
-        try:
-            address = ipaddress.ip_address(parts["name"].strip("[]"))
-        except ValueError:
-            return False
-        return address.is_loopback or self.open_to_others
-
     def _is_bearer(self, headers: dict[str, str]) -> bool:
         kind, _, given = headers.get("authorization", "").partition(" ")
         return kind.lower() == "bearer" and self._is_token(given.strip())
@@ -199,7 +210,7 @@ class Guard:
         """Exchange the printed link's token for a session, so that it does not stay in the URL."""
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if not self._is_token(given):
-            return await _refuse(
+            return await refuse(
                 send, 401, "the token is wrong: open the link that the studio's terminal shows"
             )
         path = f"{self.session_path}/"
@@ -219,7 +230,7 @@ class Guard:
         too_large = f"the body is too large: expected at most {_size(limit)}"
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > limit:
-            return await _refuse(send, 413, too_large)
+            return await refuse(send, 413, too_large)
         deadline, received, complete = time.monotonic() + seconds, 0, False
 
         async def receive_limited() -> Message:
@@ -264,7 +275,8 @@ def _size(count: int) -> str:
     return f"{count // 2**20} MB" if count >= 2**20 else f"{count // 2**10} kB"
 
 
-async def _refuse(send: Send, status: int, message: str) -> None:
+async def refuse(send: Send, status: int, message: str) -> None:
+    """Answer with an error as one line of JSON, and close the connection."""
     body = json.dumps({"error": message}).encode()
     headers = [
         (b"content-type", b"application/json"),

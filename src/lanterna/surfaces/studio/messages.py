@@ -58,10 +58,10 @@ class Body(BaseModel):
             "literal_error": f"{name}: expected {expected}, got {str(first['input'])[:40]!r}",
         }
         limits, sent = cls.model_json_schema()["properties"].get(name, {}), first["input"]
-        if first["type"] in ("greater_than_equal", "less_than_equal"):
+        if first["type"] in ("greater_than_equal", "less_than_equal") and "minimum" in limits:
             between = f"from {limits['minimum']:,} to {limits['maximum']:,}"
             raise UsageError(f"{name}: expected a number {between}, got {sent}")
-        if first["type"] == "string_too_long":
+        if first["type"] == "string_too_long" and "maxLength" in limits:
             most = f"{limits['maxLength']:,}"
             raise UsageError(f"{name}: expected at most {most} characters, got {len(sent):,}")
         raise UsageError(words.get(first["type"], f"{name} has the wrong type"))

@@ -46,7 +46,7 @@ _LINK_PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta http-equiv="refresh" content="0; url={0}">
 <title>Lanterna</title>
-<p><a href="{0}">Open the studio</a></p>
+<p><a href="{0}">Open the page</a></p>
 """
 _MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -64,9 +64,10 @@ _MEDIA_TYPES = {
 
 
 class Files:
-    """The page's static files: those of the package, listed once; no other file is ever served."""
+    """The static files of a page: those of the package, listed once; no other file is ever served."""
 
-    def __init__(self) -> None:
+    def __init__(self, page: str = "studio/index.html") -> None:
+        self._page = page
         root = files("lanterna.surfaces").joinpath("web")
         self._found: dict[str, Traversable] = {}
         self._walk(root, "")
@@ -92,7 +93,7 @@ class Files:
 
     async def page(self, request: Request) -> Response:
         """Serve the page."""
-        return self.response(request, "studio/index.html")
+        return self.response(request, self._page)
 
     def response(self, request: Request, path: str) -> Response:
         """Return a file, or 304 if the browser has it already."""
@@ -106,9 +107,9 @@ class Files:
 
     def script_hashes(self) -> list[str]:
         """Return the hashes of the page's inline scripts (its import map), for the security policy."""
-        if "studio/index.html" not in self:
+        if self._page not in self:
             return []
-        page = self.read("studio/index.html")
+        page = self.read(self._page)
         scripts = re.findall(rb"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", page, re.S)
         return [base64.b64encode(hashlib.sha256(each).digest()).decode() for each in scripts]
 
@@ -177,7 +178,7 @@ def serve(
     for own in own_folders():
         make_private(own)
     Store(folder).close()  # refuses a second studio before anything is opened
-    listening = _listening_socket(host or "127.0.0.1", port)
+    listening = listening_socket(host or "127.0.0.1", port)
     port = listening.getsockname()[1]
     # Over a network the token travels unencrypted, so there it is valid for one run only.
     access = Access() if host else saved_access(folder)
@@ -190,7 +191,7 @@ def serve(
         guard, loop="asyncio", http=Connection, ws="none", lifespan="on", log_config=None, access_log=False,
         server_header=False, proxy_headers=False, timeout_graceful_shutdown=3, timeout_keep_alive=30,
     )  # fmt: skip
-    address = f"http://{_url_host(host)}:{port}/?token={access.token}"
+    address = f"http://{url_host(host)}:{port}/?token={access.token}"
     server = _Server(config, studio)
 
     def begin() -> None:
@@ -220,10 +221,15 @@ def serve(
 
 def _write_address(address: str) -> None:
     """Write the URL to the files for other programs of this user and for the browser."""
-    link = _LINK_PAGE.format(html.escape(address))
-    for path, text in ((address_file(), f"{address}\n"), (_link_file(), link)):
-        with atomic_write(path) as file:
-            file.write_text(text, encoding="ascii")
+    with atomic_write(address_file()) as file:
+        file.write_text(f"{address}\n", encoding="ascii")
+    write_link(_link_file(), address)
+
+
+def write_link(path: Path, address: str) -> None:
+    """Write an HTML file that leads the browser to a URL."""
+    with atomic_write(path) as file:
+        file.write_text(_LINK_PAGE.format(html.escape(address)), encoding="ascii")
 
 
 def address_file() -> Path:
@@ -231,10 +237,10 @@ def address_file() -> Path:
     return studio_folder() / "address.txt"
 
 
-def open_browser(umask: int = -1) -> None:
-    """Show the open studio in the browser, a detached process with the given umask."""
+def open_browser(umask: int = -1, link: Path | None = None) -> None:
+    """Show the open studio (or what `link` leads to) in the browser, a detached process with this umask."""
     code = "import sys, webbrowser; webbrowser.open(sys.argv[1])"
-    subprocess.Popen([sys.executable, "-Ic", code, _link_file().absolute().as_uri()], umask=umask)
+    subprocess.Popen([sys.executable, "-Ic", code, (link or _link_file()).absolute().as_uri()], umask=umask)
 
 
 def _link_file() -> Path:
@@ -251,7 +257,7 @@ def open_address() -> str | None:
     return None
 
 
-def _url_host(host: str | None) -> str:
+def url_host(host: str | None) -> str:
     """Return the host name for the URL of a server that listens at `host`."""
     if host in ("0.0.0.0", "::"):
         with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -276,10 +282,15 @@ async def _when_started(server: uvicorn.Server, then: Callable[[], object]) -> N
     await asyncio.to_thread(then)
 
 
-def _listening_socket(host: str, port: int | None) -> socket.socket:
-    """Return a listening socket: at the given port, or the default one, or any free one if that is taken."""
+def listening_socket(
+    host: str, port: int | None, *, default: int = PORT, what: str = "the studio"
+) -> socket.socket:
+    """Return a listening socket: at the given port, or the default one, or any free one if that is taken.
+
+    Errors: `UsageError`, saying `what` cannot listen.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for candidate in [port] if port is not None else [PORT, 0]:
+    for candidate in [port] if port is not None else [default, 0]:
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -290,7 +301,7 @@ def _listening_socket(host: str, port: int | None) -> socket.socket:
             if port is None and candidate:
                 continue
             raise UsageError(
-                f"the studio cannot listen at {host}:{candidate} ({reason}): choose another --port"
+                f"{what} cannot listen at {host}:{candidate} ({reason}): choose another --port"
             ) from error
         listener.listen(128)
         return listener

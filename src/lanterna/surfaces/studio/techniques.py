@@ -95,13 +95,16 @@ def _check_picks(settings: Settings) -> None:
     Errors: `UsageError`.
     """
     picked: dict[str, list[str]] = {"target": [], "class": []}
+    picked_channels: list[int] = []  # of the layer that the settings name
     for name, field in type(settings).model_fields.items():
         value, extra = getattr(settings, name), field.json_schema_extra
         if isinstance(extra, dict) and value and extra.get("picks") in ("layer", "target", "class"):
             texts = [value] if isinstance(value, str) else [*value]
             picked["class" if extra["picks"] == "class" else "target"] += texts
+        elif isinstance(extra, dict) and value is not None and extra.get("picks") == "channel":
+            picked_channels += [value] if isinstance(value, int) else [*value]
     network_name = getattr(settings, "network", None)
-    if not any(picked.values()) or not isinstance(network_name, str):
+    if not (any(picked.values()) or picked_channels) or not isinstance(network_name, str):
         return
     try:
         network, found = layers(network_name)
@@ -115,6 +118,9 @@ def _check_picks(settings: Settings) -> None:
         network.layer(target.layer)
         for index in target.channels:
             check_channel(target.layer, index, channels[target.layer])
+    for index in picked_channels:
+        layer = getattr(settings, "layer", None) or found[-1].name
+        check_channel(layer, index, channels[layer])
     for text in picked["class"]:
         class_index(read_class(text)[0], network)
 

@@ -218,6 +218,8 @@ def _join(segments: list[Segment], read: SegmentReader) -> list[Segment]:
             and left.note == right.note == ""
         ):
             pairs.append(index)
+    if not pairs:
+        return segments
     separate = _trust_in_wholes(segments, read)
     pairs = [index for index in pairs if min(separate[index], separate[index + 1]) < 0.6]
     merged = [merge_segments(segments[index], segments[index + 1]) for index in pairs]

@@ -59,9 +59,9 @@ class Scorer:
 
     def __call__(self, images: Tensor) -> Scores:
         """Score `(N, 1, 28, 28)` in [0, 1]."""
-        logits, features = self._run(images)
         if not len(images):
-            return Scores(logits, torch.zeros(0), features)
+            return Scores(torch.zeros(0, 10), torch.zeros(0), self.statistics.means[:0])
+        logits, features = self._run(images)
         spread = 0.12 * (self.statistics.outlier_distance - self.statistics.typical_distance)
         distance = _distance(features, self.statistics.means, self.statistics.factor)
         similarity = torch.sigmoid((self.statistics.outlier_distance - distance) / spread)
@@ -86,7 +86,7 @@ class Scorer:
         device = next(self.network.parameters()).device
         logits, features = [], []
         with torch.inference_mode():
-            for batch in torch.split(images, _BATCH) if len(images) else (images,):
+            for batch in torch.split(images, _BATCH):
                 previous = current = batch
                 for _, output in self.network.run(batch.to(device)):
                     previous, current = current, output

@@ -55,7 +55,7 @@ class StyleFilm(Stylize):
 
     frame_steps: int = Field(default=10, ge=1, le=1000, description="Steps for every frame after the first.")
     carry: float = Field(
-        default=0.5,
+        default=0.65,
         ge=0,
         le=1,
         description="How much of the previous frame is carried over, from 0 (nothing) to 1.",

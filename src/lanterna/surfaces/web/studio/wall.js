@@ -3,7 +3,8 @@
 import { get, thumbnail, url } from "./api.js";
 import { useZone } from "./drop.js";
 import { html, signal, useEffect, useRef, useState } from "./html.js";
-import { Picker, usePicture } from "./pictures.js";
+import { usePicture } from "./pictures.js";
+import { Picker } from "./slots.js";
 import { Fetch, missing } from "./shelf.js";
 import { plain } from "./schema.js";
 import { notify } from "./store.js";

@@ -3,7 +3,8 @@
 import { classify, file, get, url } from "../api.js";
 import { html, useEffect, useState } from "../html.js";
 import { useRoomDrop } from "../drop.js";
-import { Slots, addExample } from "../pictures.js";
+import { addExample } from "../pictures.js";
+import { Slots } from "../slots.js";
 import { Fetch } from "../shelf.js";
 import { examples, setQuery, networks, techniqueOf, route } from "../store.js";
 import { Make } from "./make.js";

@@ -8,7 +8,8 @@ import { figure, html, time, useEffect, useMemo, useRef, useState, words } from 
 import { lazy } from "../lazy.js";
 import { useLiveSettings } from "../live.js";
 import { Menu } from "../menu.js";
-import { remember, Slots, addExample, usePicture } from "../pictures.js";
+import { remember, addExample, usePicture } from "../pictures.js";
+import { Slots } from "../slots.js";
 import { settings, parseValue, formatValue, same } from "../schema.js";
 import { Frame, side, useLive } from "../frame.js";
 import { Fetch, FirstTime } from "../shelf.js";

@@ -6,7 +6,8 @@ import { makePad } from "lanterna/pad.js";
 import { file, read, readSteps, upload, url } from "../api.js";
 import { useRoomDrop } from "../drop.js";
 import { html, useEffect, useRef, useState } from "../html.js";
-import { Picker, uploadPicture } from "../pictures.js";
+import { uploadPicture } from "../pictures.js";
+import { Picker } from "../slots.js";
 import { attempt, go, setQuery, route, announcement } from "../store.js";
 import { Explained } from "../terms.js";
 import { readers, TrainFirst } from "../train_first.js";
@@ -235,8 +236,8 @@ export default function Read() {
                 ${
                   digit?.why
                     ? html`
-                      why ${digit.digit} and not ${digit.why.rather_than}:${" "}
-                      <b class="for">for</b> it, <b class="against">against</b> it
+                      ${digit.digit} and not ${digit.why.rather_than}: <b class="for">amber</b> counts for
+                      it, <b class="against">blue</b> against it
                     `
                     : "evidence for the answer"
                 }

@@ -98,7 +98,7 @@ export default function Teach() {
   const filled = classes.value.filter(({ ids }) => ids.length > 0);
   const missing =
     filled.length < 2
-      ? "Add pictures to two classes"
+      ? `Add pictures to two classes, at least ${MIN_PICTURES} to each`
       : filled.some(({ name }) => !name.trim())
         ? "Name every class"
         : duplicate

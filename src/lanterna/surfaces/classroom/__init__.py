@@ -1,0 +1,7 @@
+"""A class: everybody draws and votes on a phone, and the big screen shows what a network makes of it.
+
+The phones reach a small application of their own on the local network (`phones`), which takes strokes, votes
+and nicknames and nothing else. The teacher's page (`projector`) is served on this machine only, with the
+studio's token. Both share a `Room`, whose `ClassFile` saves everything before a phone is answered.
+What needs torch runs in child processes (`compute`).
+"""

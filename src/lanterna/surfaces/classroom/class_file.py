@@ -1,0 +1,298 @@
+"""The file of a class: everything that phones sent and what came of it, in one SQLite file.
+
+What a phone sends is committed before it is answered, so that a killed server loses nothing. The file is
+locked while a class is open. It may come from a stranger: it is opened only if its tables are exactly ours.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from lanterna.errors import LanternaError, MissingError, UsageError
+from lanterna.files import make_parent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+_APPLICATION = 0x4C414E54  # "LANT"
+_TABLES = (
+    "CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    "CREATE TABLE rounds (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, step INTEGER NOT NULL, "
+    "question TEXT NOT NULL, result TEXT NOT NULL, began REAL NOT NULL)",
+    "CREATE TABLE phones (id INTEGER PRIMARY KEY, secret TEXT UNIQUE, name TEXT)",
+    "CREATE TABLE drawings (id INTEGER PRIMARY KEY, round INTEGER NOT NULL, step INTEGER NOT NULL, "
+    "phone INTEGER NOT NULL, key TEXT NOT NULL, asked INTEGER, strokes TEXT NOT NULL, reading TEXT, "
+    "sight TEXT NOT NULL, sent REAL NOT NULL, UNIQUE (phone, key))",
+    "CREATE INDEX drawings_of_rounds ON drawings (round, id)",
+    "CREATE TABLE votes (round INTEGER NOT NULL, phone INTEGER NOT NULL, choices TEXT NOT NULL, "
+    "PRIMARY KEY (round, phone))",
+    "CREATE TABLE files (round INTEGER NOT NULL, name TEXT NOT NULL, content BLOB NOT NULL, "
+    "PRIMARY KEY (round, name))",
+)
+
+Strokes = list[list[int]]
+"""Lines of a pen, each as x, y, x, y … from 0 to 255."""
+Sight = Literal["shown", "waiting", "hidden"]
+"""Whether a drawing is on the screen, waits to be shown by the teacher, or was hidden by the teacher."""
+
+
+class Drawing(NamedTuple):
+    """A drawing as it is saved. `asked` is the digit that the phone was asked for, if it was.
+
+    `reading` is None until it has been read; then it has `chances`, ten numbers, and in the test of the
+    class's network `own`, that network's ten.
+    """
+
+    id: int
+    round: int
+    step: int
+    phone: int
+    asked: int | None
+    strokes: Strokes
+    reading: dict[str, Any] | None
+    sight: Sight
+
+
+class Round(NamedTuple):
+    """A round as it is saved: which kind, how far it is, what is asked and what came of it."""
+
+    id: int
+    kind: str
+    step: int
+    question: dict[str, Any]
+    result: dict[str, Any]
+
+
+class ClassFile:
+    """The open file of a class; created if `create`.
+
+    Errors: `UsageError` if it is open already or no class's file, `MissingError` if there is none,
+    `LanternaError` if it cannot be written.
+    """
+
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        self.path = path
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder: expected the file of a class")
+        if not create and not path.exists():
+            raise MissingError(f"there is no class in {path}: `lanterna class` begins one")
+        try:
+            make_parent(path)
+            self._db = sqlite3.connect(path, timeout=0, isolation_level=None)
+            self._open(new=not path.stat().st_size)
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise UsageError(
+                    f"{path} is open already: use its page, or give this class another file"
+                ) from error
+            raise LanternaError(f"cannot open {path}: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise UsageError(f"{path} is not the file of a class") from error
+        except OSError as error:
+            raise LanternaError(f"cannot write {path}: {error.strerror or error}") from error
+
+    def _open(self, *, new: bool) -> None:
+        self._db.row_factory = sqlite3.Row
+        self._db.execute("PRAGMA trusted_schema = OFF")
+        if not new and self._db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
+            raise sqlite3.DatabaseError("another program's file")
+        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        with self._transaction():
+            if not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                self._db.execute(f"PRAGMA application_id = {_APPLICATION}")
+                for table in _TABLES:
+                    self._db.execute(table)
+            found = self._db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
+            if {row[0] for row in found} != set(_TABLES):
+                raise sqlite3.DatabaseError("other tables")
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self._db)
+
+    def close(self) -> None:
+        """Close the file; nothing but the file itself is left."""
+        self._db.close()
+
+    # Facts.
+
+    def fact(self, name: str, default: str) -> str:
+        """Return a fact about the class; if there is none, save and return the default."""
+        self._db.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, default))
+        return str(self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()[0])
+
+    def counts(self) -> dict[str, int]:
+        """Return how many `rounds`, `drawings`, `votes` and `phones` there are."""
+        tables = ("rounds", "drawings", "votes", "phones")
+        return {each: self._db.execute(f"SELECT count(*) FROM {each}").fetchone()[0] for each in tables}
+
+    # Rounds.
+
+    def add_round(self, kind: str, question: dict[str, Any]) -> int:
+        """Begin a round and return its id."""
+        row = (kind, json.dumps(question), time.time())
+        found = self._db.execute(
+            "INSERT INTO rounds (kind, step, question, result, began) VALUES (?, 0, ?, '{}', ?)", row
+        )
+        return int(found.lastrowid or 0)
+
+    def rounds(self) -> list[Round]:
+        """Return all rounds, the first first."""
+        return [
+            Round(row["id"], row["kind"], row["step"], json.loads(row["question"]), json.loads(row["result"]))
+            for row in self._db.execute("SELECT * FROM rounds ORDER BY id")
+        ]
+
+    def set_round(self, round_: Round) -> None:
+        """Save a round's step, question and result."""
+        row = (round_.step, json.dumps(round_.question), json.dumps(round_.result), round_.id)
+        self._db.execute("UPDATE rounds SET step = ?, question = ?, result = ? WHERE id = ?", row)
+
+    # Phones.
+
+    def add_phone(self, secret: str) -> int:
+        """Add a phone with the hash of its id, and return its number."""
+        return int(self._db.execute("INSERT INTO phones (secret) VALUES (?)", (secret,)).lastrowid or 0)
+
+    def phones(self) -> dict[str, int]:
+        """Return the numbers of the phones by the hashes of their ids."""
+        found = self._db.execute("SELECT secret, id FROM phones WHERE secret IS NOT NULL")
+        return {row["secret"]: row["id"] for row in found}
+
+    def forget_phone(self, phone: int) -> None:
+        """Remove a phone's id, so that its place is free; what it sent stays."""
+        self._db.execute("UPDATE phones SET secret = NULL WHERE id = ?", (phone,))
+
+    def set_name(self, phone: int, name: str) -> None:
+        """Save a nickname."""
+        self._db.execute("UPDATE phones SET name = ? WHERE id = ?", (name, phone))
+
+    def names(self) -> dict[int, str]:
+        """Return the nicknames by the phones' numbers."""
+        found = self._db.execute("SELECT id, name FROM phones WHERE name IS NOT NULL")
+        return {row["id"]: row["name"] for row in found}
+
+    # Drawings.
+
+    def add_drawing(
+        self, round_: Round, phone: int, key: str, asked: int | None, strokes: Strokes, sight: Sight
+    ) -> int | None:
+        """Save a drawing and return its id, or None if this phone has sent it before."""
+        words = json.dumps(strokes, separators=(",", ":"))
+        row = (round_.id, round_.step, phone, key, asked, words, sight, time.time())
+        found = self._db.execute(
+            "INSERT OR IGNORE INTO drawings (round, step, phone, key, asked, strokes, sight, sent) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            row,
+        )
+        return found.lastrowid if found.rowcount else None
+
+    def drawing(self, drawing: int) -> Drawing:
+        """Return a drawing. Errors: `KeyError` if there is none."""
+        found = self._drawings("WHERE id = ?", (drawing,))
+        if not found:
+            raise KeyError(drawing)
+        return found[0]
+
+    def drawings(self, round_: int, *, last: int | None = None, step: int | None = None) -> list[Drawing]:
+        """Return a round's drawings in order; only the `last` that are not hidden, or those of a step."""
+        if last is None:
+            return self._drawings("WHERE round = ? ORDER BY id", (round_,))
+        where = "WHERE round = ? AND step = coalesce(?, step) AND sight <> 'hidden' ORDER BY id DESC LIMIT ?"
+        return self._drawings(where, (round_, step, last))[::-1]
+
+    def unread(self) -> list[Drawing]:
+        """Return the drawings that have not been read."""
+        return self._drawings("WHERE reading IS NULL ORDER BY id")
+
+    def sent(self) -> dict[int, int]:
+        """Return how many drawings each phone has sent."""
+        found = self._db.execute("SELECT phone, count(*) FROM drawings GROUP BY phone")
+        return {row[0]: row[1] for row in found}
+
+    def least_certain(self) -> Drawing | None:
+        """Return the drawing in sight that was read least certainly among the latest, or None."""
+        where = "WHERE sight = 'shown' AND reading <> '{}' ORDER BY id DESC LIMIT 500"
+        return min(self._drawings(where), key=lambda each: max((each.reading or {})["chances"]), default=None)
+
+    def _drawings(self, where: str, values: Sequence[object] = ()) -> list[Drawing]:
+        return [
+            Drawing(
+                row["id"], row["round"], row["step"], row["phone"], row["asked"], json.loads(row["strokes"]),
+                json.loads(row["reading"]) if row["reading"] else None, row["sight"],
+            )
+            for row in self._db.execute(f"SELECT * FROM drawings {where}", values)
+        ]  # fmt: skip
+
+    def set_readings(self, readings: Iterable[tuple[int, dict[str, Any]]]) -> None:
+        """Save how drawings were read."""
+        rows = [(json.dumps(reading), drawing) for drawing, reading in readings]
+        with self._transaction():
+            self._db.executemany("UPDATE drawings SET reading = ? WHERE id = ?", rows)
+
+    def set_sight(self, drawing: int, sight: Sight) -> None:
+        """Show or hide a drawing."""
+        self._db.execute("UPDATE drawings SET sight = ? WHERE id = ?", (sight, drawing))
+
+    def waiting(self, round_: int) -> list[Drawing]:
+        """Return the drawings of a round that wait to be shown."""
+        return self._drawings("WHERE round = ? AND sight = 'waiting' ORDER BY id", (round_,))
+
+    # Votes.
+
+    def vote(self, round_: int, phone: int, choices: list[int]) -> None:
+        """Save a phone's vote in a round instead of the one before."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO votes VALUES (?, ?, ?)", (round_, phone, json.dumps(choices))
+        )
+
+    def votes(self, round_: int) -> dict[int, list[int]]:
+        """Return what each phone chose in a round."""
+        found = self._db.execute("SELECT phone, choices FROM votes WHERE round = ?", (round_,))
+        return {row["phone"]: json.loads(row["choices"]) for row in found}
+
+    def clear_votes(self, round_: int) -> None:
+        """Remove a round's votes: another question is asked."""
+        self._db.execute("DELETE FROM votes WHERE round = ?", (round_,))
+
+    # Files.
+
+    def save(self, round_: int, name: str, content: bytes) -> None:
+        """Save a picture or a network of a round."""
+        self._db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", (round_, name, content))
+
+    def read(self, round_: int, name: str) -> bytes:
+        """Return a picture or a network. Errors: `KeyError` if there is none."""
+        query = "SELECT content FROM files WHERE round = ? AND name = ?"
+        row = self._db.execute(query, (round_, name)).fetchone()
+        if row is None:
+            raise KeyError(name)
+        return bytes(row[0])
+
+
+class _Transaction:
+    """Everything in the block is saved, or nothing."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._db = database
+
+    def __enter__(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+
+
+def forget(path: Path) -> dict[str, int]:
+    """Remove a class's file, and return how much was in it. Errors: as of `ClassFile`."""
+    with closing(ClassFile(path, create=False)) as file:
+        counts = file.counts()
+    for each in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        each.unlink(missing_ok=True)
+    return counts

@@ -1,0 +1,84 @@
+"""The file of a class: nothing is lost, nothing foreign is opened, nothing is left of what is forgotten."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lanterna.errors import LanternaError, UsageError
+from lanterna.surfaces.classroom.class_file import ClassFile
+from lanterna.surfaces.classroom.room import Room
+from lanterna.surfaces.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_kill_loses_nothing(tmp_path: Path) -> None:
+    path, after = tmp_path / "class.sqlite", tmp_path / "after"
+    after.mkdir()
+    with closing(ClassFile(path)) as held:
+        code = Room(held).code
+        round_ = held.rounds()[0]
+        assert held.add_drawing(round_, 1, "00000001", None, [[1, 2, 3, 4]], "shown") == 1
+        held.vote(1, 1, [3])
+        for file in tmp_path.glob("class.sqlite*"):  # what is on the disk when the power fails
+            shutil.copy(file, after)
+    with closing(ClassFile(after / "class.sqlite")) as held:
+        again = Room(held)
+        assert again.code == code
+        assert [each.strokes for each in held.drawings(1)] == [[[1, 2, 3, 4]]]
+        assert [each.id for each in held.unread()] == [1]
+        assert held.votes(1) == {1: [3]}
+    assert [each.name for each in after.iterdir()] == ["class.sqlite"]
+
+
+def test_a_class_is_open_once(tmp_path: Path) -> None:
+    with closing(ClassFile(tmp_path / "class.sqlite")), pytest.raises(UsageError, match="is open already"):
+        ClassFile(tmp_path / "class.sqlite")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "CREATE TABLE other (x)",
+        "PRAGMA application_id = 1279348308; CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    ],
+)
+def test_other_databases_are_refused_and_unchanged(tmp_path: Path, script: str) -> None:
+    path = tmp_path / "other.sqlite"
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(script)
+    before = path.read_bytes()
+    with pytest.raises(LanternaError, match="is not the file of a class"):
+        ClassFile(path)
+    assert path.read_bytes()[100:] == before[100:]  # the header notes how it was opened
+
+
+def test_a_class_with_a_trigger_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "class.sqlite"
+    ClassFile(path).close()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TRIGGER t AFTER INSERT ON votes BEGIN DELETE FROM drawings; END")
+        database.commit()
+    with pytest.raises(UsageError, match="is not the file of a class"):
+        ClassFile(path)
+
+
+def test_forget_removes_the_last_class(
+    empty_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["class", "--forget"]) == 3
+    folder = empty_home / "classes"
+    for day in ("2026-01-07", "2026-01-14"):
+        ClassFile(folder / f"{day}.sqlite").close()
+    assert main(["class", "--forget"]) == 0
+    assert "0 drawings" in capsys.readouterr().out
+    assert [each.name for each in folder.iterdir()] == ["2026-01-07.sqlite"]
+    (tmp_path / "notes.txt").write_text("not a class")
+    assert main(["class", "--forget", str(tmp_path / "notes.txt")]) == 2
+    assert (tmp_path / "notes.txt").exists()
