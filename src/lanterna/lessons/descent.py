@@ -294,7 +294,8 @@ def best_line(xs: Array, ys: Array) -> Array:
 
 def _steps_until(costs: Array, minima: Array) -> list[int]:
     """Return the first step at which the cost of each sample is close to its minimum; 0 if there is none."""
-    return (costs < minima + _CLOSE).argmax(0).tolist()
+    steps: list[int] = (costs < minima + _CLOSE).argmax(0).tolist()
+    return steps
 
 
 def _median(steps: list[int]) -> float:

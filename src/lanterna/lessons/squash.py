@@ -186,7 +186,8 @@ def experiment(settings: Saturation) -> Outcome:
     relu, tanh, sigmoid = (runs[activation, deepest] for activation in ("relu", "tanh", "sigmoid"))
     words = (
         f"With {counted(deepest, 'hidden layer')} ReLU needs {_needed(settings, relu, spread=True)} steps, "
-        f"tanh {_needed(settings, tanh)} and sigmoid {_needed(settings, sigmoid)}. {words}"
+        f"tanh {_needed(settings, tanh, spread=True)} and sigmoid {_needed(settings, sigmoid)} until "
+        f"{percent(settings.goal)} of the first {_TEST_DIGITS:,} test digits are read. {words}"
     )
     numbers = {
         f"{activation}, {depth}: {what}": float(value)

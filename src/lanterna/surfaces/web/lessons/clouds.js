@@ -1,4 +1,4 @@
-// Lesson 17, hands on: a layer looks at clouds, and its gradient changes them until it responds more strongly.
+// Lesson 17, hands on: a layer looks at clouds, and its gradient changes them until it responds more.
 
 import { backward, mapsOf } from "lanterna/lessons/convolve.js";
 import { button, choice, makeRandom, slider } from "lanterna/lessons/parts.js";

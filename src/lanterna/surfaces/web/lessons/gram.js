@@ -1,5 +1,5 @@
-// Lesson 18, hands on: paint, see the maps of its features and their Gram matrix, shuffle the picture, and let
-// noise find its way to the same Gram matrix.
+// Lesson 18, hands on: paint, see the maps of the features and their Gram matrix, shuffle the picture, and
+// let noise find its way to the same Gram matrix.
 
 import { backward, mapsOf } from "lanterna/lessons/convolve.js";
 import { button, choice, makeRandom, onArrowKeys, plane } from "lanterna/lessons/parts.js";
@@ -80,7 +80,7 @@ export function difference(one, other) {
   return length(one.map((each, at) => each - other[at])) / Math.max(1e-12, length(one) + length(other));
 }
 
-/** The squared distance of a picture's Gram matrix from another, each entry relative to those of its two maps,
+/** The squared distance of Gram matrices, each entry relative to those of its two maps on the diagonal,
     and its gradient with respect to the picture.
     @param {Float64Array} picture - its red, then its green, then its blue
     @param {number[]} target

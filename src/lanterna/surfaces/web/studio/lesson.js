@@ -42,7 +42,7 @@ import { readers, TrainFirst } from "./train_first.js";
     @typedef {{ set: (settings: Settings) => void, unmount: () => void }} Mounted - an interactive figure */
 
 /** @type {Signal<Record<string, Record<string, SavedAnswer>>>} */
-export const savedAnswers = signal({}); // the answers and explanations on this machine, by lesson and exercise
+export const savedAnswers = signal({}); // answers and explanations on this machine, by lesson and exercise
 export const unreadable = signal(""); // why they could not be loaded
 export const FIGURES = {
   // a lesson's interactive figure: a module of lanterna/lessons/
