@@ -177,10 +177,10 @@ def experiment(settings: Saturation) -> Outcome:
         reached["suited sigmoid", deepest] > settings.runs / 2
         and reached["sigmoid", deepest] <= settings.runs / 2
     ):
+        suited = _needed(settings, runs["suited sigmoid", deepest], spread=True)
         words += (
-            " Nor because of the sigmoid's shape: the same sigmoid "
-            f"learns in {_needed(settings, runs['suited sigmoid', deepest])} steps if its weights start "
-            "larger and its biases cancel the mean of its inputs (the suited sigmoid). What stops it "
+            f" Nor because of the sigmoid's shape: the same sigmoid learns in {suited} steps if its weights "
+            "start larger and its biases cancel the mean of its inputs (the suited sigmoid). What stops it "
             "at depth is the start."
         )
     relu, tanh, sigmoid = (runs[activation, deepest] for activation in ("relu", "tanh", "sigmoid"))
