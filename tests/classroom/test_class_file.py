@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from starlette.exceptions import HTTPException
 
 from lanterna.errors import LanternaError, UsageError
 from lanterna.surfaces.classroom.class_file import ClassFile
@@ -40,6 +41,25 @@ def test_a_kill_loses_nothing(tmp_path: Path) -> None:
 def test_a_class_is_open_once(tmp_path: Path) -> None:
     with closing(ClassFile(tmp_path / "class.sqlite")), pytest.raises(UsageError, match="is open already"):
         ClassFile(tmp_path / "class.sqlite")
+
+
+def test_a_class_that_was_held_is_only_looked_at(tmp_path: Path) -> None:
+    with closing(ClassFile(tmp_path / "class.sqlite")) as held:
+        room = Room(held)
+        held.add_drawing(room.round, 1, "00000001", None, [[1, 2, 3, 4]], "shown")
+        room.begin("fool")
+        room.begin("draw")
+        review = Room(held, review=True)
+        shown = []
+        for _ in range(6):
+            state = review.screen_state()
+            shown.append((state["kind"], state["step"], state["tally"]["drawn"]))
+            review.go(1)
+        assert shown == [("draw", "join", 1), ("draw", "draw", 0), ("fool", "draw", 0),
+                         *[("draw", "join", 0)], *[("draw", "draw", 0)] * 2]  # fmt: skip
+        with pytest.raises(HTTPException, match="this class is over"):
+            review.begin("hunt")
+        assert [each.step for each in held.rounds()] == [0, 0, 0]
 
 
 @pytest.mark.parametrize(

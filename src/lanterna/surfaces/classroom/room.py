@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 
-from lanterna.errors import LanternaError
+from lanterna.errors import LanternaError, describe
 from lanterna.surfaces.classroom import compute
 from lanterna.surfaces.classroom.class_file import Drawing, Round
 from lanterna.surfaces.classroom.rounds import CERTAIN, KINDS, PICTURES, SCREEN, TARGET, Kind, Step
@@ -107,6 +107,7 @@ class Room:
         self.address = ""
         self.code = file.fact("code", "".join(secrets.choice(_LETTERS) for _ in range(4)))
         self.locked = self.closing = False
+        self.trouble = ""
         self.screens: set[Listener] = set()
         self.all_drawings = Allowance(150, 400)
         sent = file.sent()
@@ -490,8 +491,9 @@ class Room:
             own = self.file.read(drawings[0].round, "network.safetensors")
         try:
             return await self.reader.run(compute.read, [each.strokes for each in drawings], own)
-        except (BrokenProcessPool, LanternaError, ValueError, RuntimeError):
+        except (BrokenProcessPool, LanternaError, ValueError, RuntimeError) as error:
             if len(drawings) == 1:
+                self.trouble = f"a drawing could not be read: {describe(error)}"
                 return [{}]
             return [(await self._read([each]))[0] for each in drawings]
 
@@ -602,7 +604,7 @@ class Room:
             question["strokes"] = self.file.drawing(question["drawing"]).strokes
         return {
             "address": self.address, "code": self.code, "locked": self.locked, "quiet": self.quiet,
-            "review": self.review, "joined": len(self.phones), "busy": self.busy,
+            "trouble": self.trouble, "review": self.review, "joined": len(self.phones), "busy": self.busy,
             "online": sum(bool(phone.streams) for phone in self.phones.values()),
             "kinds": {name: kind.title for name, kind in KINDS.items()},
             "place": self.place, "rounds": len(self.rounds), "round": round_.id, "kind": round_.kind,
