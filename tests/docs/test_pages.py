@@ -229,6 +229,7 @@ PAGES = {
             ("paint", "paint.png"),
             ("imagine", "imagine.png"),
             ("grow", "grow.png"),
+            ("page", "class-site/index.html"),
         ),
         light=256 * 1024,
     ),

@@ -10,7 +10,7 @@ from lanterna.lessons import LESSONS
 from lanterna.lessons.lecture import LECTURE
 from lanterna.lessons.text import scientific
 from lanterna.surfaces.cli import main
-from lanterna.surfaces.notebook.views import LOOK_LESSONS, WIDGETS
+from lanterna.surfaces.web.lesson_page import LOOK_LESSONS, WIDGETS
 from places import ROOT
 
 

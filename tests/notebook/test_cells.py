@@ -12,7 +12,8 @@ from cells import Cells
 from lanterna import LanternaError, MissingError, notebook, open_network
 from lanterna.networks.digits import build
 from lanterna.networks.plan import Plan
-from lanterna.surfaces.notebook.views import LOOK_LESSONS, WIDGETS, Pad
+from lanterna.surfaces.notebook.views import Pad
+from lanterna.surfaces.web.lesson_page import LOOK_LESSONS, WIDGETS
 from lanterna.surfaces.web.page import asset
 from places import SCREENSHOTS
 
