@@ -6,6 +6,8 @@ the server is killed, and started again with the same file. All of it shares thi
 1 if a drawing is lost, or if one in twenty takes longer than half a second.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import json
@@ -19,8 +21,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import bench
 import psutil
@@ -28,6 +30,9 @@ from playwright.async_api import async_playwright
 
 from lanterna.settings import networks_folder, shelf_folder
 from lanterna.techniques.train.technique import open_or_train
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "tests" / "shared"))
@@ -58,6 +63,22 @@ OBSERVE = """() => {
     for (const change of changes) for (const node of change.addedNodes) note(node.parentNode ?? node);
   }).observe(document, { subtree: true, childList: true });
 }"""
+
+
+def curve(corners: list[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """Yield points of a smooth curve through the corners (Catmull and Rom 1974)."""
+    padded = [corners[0], *corners, corners[-1]]
+    for a, b, c, d in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
+        for part in range(8):
+            t = part / 8
+            yield tuple(
+                b[i]
+                + t * (c[i] - a[i]) / 2
+                + t * t * (a[i] - 2.5 * b[i] + 2 * c[i] - d[i] / 2)
+                + t**3 * (1.5 * (b[i] - c[i]) + (d[i] - a[i]) / 2)
+                for i in (0, 1)
+            )
+    yield corners[-1]
 
 
 class Phone:
@@ -125,13 +146,12 @@ class Phone:
         turn, size = self.random.uniform(-0.25, 0.25), self.random.uniform(0.6, 1.05)
         strokes = []
         for line in DIGITS[digit]:
-            points = []
-            for (x0, y0), (x1, y1) in pairwise(zip(line[::2], line[1::2], strict=True)):
-                for part in range(8):
-                    x, y = x0 + (x1 - x0) * part / 8 - 128, y0 + (y1 - y0) * part / 8 - 128
-                    for value in (x - turn * y, y + turn * x):
-                        moved = 128 + size * value + self.random.uniform(-3, 3)
-                        points.append(min(255, max(0, round(moved))))
+            corners = [
+                (x + self.random.gauss(0, 7), y + self.random.gauss(0, 7))
+                for x, y in zip(line[::2], line[1::2], strict=True)
+            ]
+            turned = ((x - 128 - turn * (y - 128), y - 128 + turn * (x - 128)) for x, y in curve(corners))
+            points = [min(255, max(0, round(128 + size * value))) for point in turned for value in point]
             strokes.append(points)
         kind = {} if asked is None else {"asked": asked}
         key = f"{self.random.getrandbits(64):016x}"
@@ -162,7 +182,9 @@ class Phone:
             elif task == "vote" and voted != self.state["round"]:
                 voted = self.state["round"]
                 choices = range(len(self.state["choices"]))
-                await self.post("/vote", {"round": voted, "choices": self.random.sample(choices, 1)})
+                vote = {"round": voted, "choices": self.random.sample(choices, 1)}
+                while not await self.post("/vote", vote):
+                    await asyncio.sleep(1)
             if self.random.random() < DROP:
                 listening.cancel()
                 for pipe in (self.stream, self.pipe and self.pipe[1]):
@@ -220,7 +242,9 @@ async def teach(screen: str, seconds: float) -> None:
         (0.1, "/api/begin", {"kind": "fool"}),
     ):  # fmt: skip
         await asyncio.sleep(part * seconds)
-        bench.say(f"{path} {body}: {await teacher.post(path, body)}")
+        while not (status := await teacher.post(path, body)):
+            pass  # the idle connection was closed: another one
+        bench.say(f"{path} {body}: {status}")
 
 
 async def hold(server: Class, seconds: float, count: int) -> dict:
@@ -247,6 +271,8 @@ async def hold(server: Class, seconds: float, count: int) -> dict:
         await asyncio.sleep(max(0, begun + seconds - time.time()))
         memory.append((server.megabytes(), await heap(page)))
         for each in living:
+            if each.done():
+                each.result()  # raises what ended it
             each.cancel()
         await teaching
         await asyncio.sleep(3)

@@ -68,6 +68,11 @@ ERRORS = """
     render cat.png dream
     render cat.png dream -o out --sweep steps
     render cat.png dream -o out --engine nonsense
+    page -o empty --texture notes.txt
+    page -o taken.png
+    page --picture notes.txt
+    page -o new
+    networks missing.safetensors
     learn nonsense
     learn gates --set nonsense=1
     learn gates --set tries=0

@@ -208,6 +208,7 @@ PAGES = {
         smaller=(("feature", "-o kernels.png"),),
         writes=(("look page.jpg", "page-look.html"),),
     ),
+    "class": Page("docs/class.md"),
     "README": Page(
         "README.md",
         smaller=(
@@ -228,6 +229,7 @@ PAGES = {
             ("paint", "paint.png"),
             ("imagine", "imagine.png"),
             ("grow", "grow.png"),
+            ("page", "class-site/index.html"),
         ),
         light=256 * 1024,
     ),
@@ -457,7 +459,7 @@ def options_of(verb: str) -> set[str]:
     return {name for each in make_app()[verb].assemble_argument_collection() for name in each.names}
 
 
-@pytest.mark.parametrize("name", ["dream", "style", "paint", "teach", "train"])
+@pytest.mark.parametrize("name", ["dream", "style", "paint", "teach", "train", "class"])
 def test_the_options_it_names_are_there(name: str):
     named = set(re.findall(r"`(--[a-z-]+)", PAGES[name].text))
     assert named

@@ -307,10 +307,10 @@ def test_the_example_lesson_finds_the_limit_of_its_claim():
 def test_a_mistyped_address_and_a_widget_without_a_kernel_have_a_page(site):
     assert words(article(site, "404")).startswith("There is no such page")
     for name in ("gates", "neuron"):
-        page = (site / f"live/{name}.html").read_text(encoding="utf-8")
+        page = (site / f"live/lessons/{name}.html").read_text(encoding="utf-8")
         assert LESSONS[name].title in page
     data, _ = play("gates")._repr_mimebundle_()
-    assert "../live/gates.html" in data["text/html"]
+    assert "../live/lessons/gates.html" in data["text/html"]
 
 
 def test_the_licences_are_those_of_the_shelf(site):

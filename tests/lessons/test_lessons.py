@@ -200,7 +200,7 @@ def test_a_corner_and_an_undefined_neighbour_are_reported(monkeypatch):
     corner = finding("circuits", expression="relu(a)", numbers=(0,), others=3)
     assert corner.verdict == "holds only when"
     assert "corner" in corner.words
-    with pytest.raises(UsageError, match="is undefined 1e-09 away from these numbers"):
+    with pytest.raises(UsageError, match="is undefined 10⁻⁹ away from these numbers"):
         finding("circuits", expression="log(a)", numbers=(1e-10,))
     assert finding("circuits", expression="1 / a", numbers=(1e-5,), others=0).verdict == "holds"
     assert finding("circuits", expression="sigmoid(a)", numbers=(-800,)).verdict == "holds"

@@ -240,7 +240,7 @@ def test_a_slow_lesson_is_a_job_whose_picture_stays(page: Page, studio: Server):
     ],
 )
 def test_saved_findings_are_parsed(modules: Page, saved: str, verdict: str) -> None:
-    found = computed(modules, "studio/rooms/learn.js", "m.parseFinding(g[0])", saved)
+    found = computed(modules, "studio/lesson.js", "m.parseFinding(g[0])", saved)
     assert found == {"verdict": verdict, "words": "It is so."}
 
 
@@ -588,6 +588,76 @@ def test_the_figures_compute_what_torch_and_numpy_do(modules: Page):
     assert theirs == pytest.approx([loss.item(), *scores.grad.tolist()])
 
 
+def test_dreams_and_gram_matrices_have_the_gradients_of_torch(modules: Page):
+    side, generator = 12, torch.Generator().manual_seed(2)
+
+    def maps(pixels: torch.Tensor, layer: dict[str, Any]) -> torch.Tensor:
+        size, channels = layer["size"], layer["channels"]
+        kernels = torch.tensor(layer["kernels"], dtype=torch.float64).view(-1, channels, size, size)
+        padded = F.pad(pixels.view(1, channels, side, side), (size // 2,) * 4, mode="circular")
+        return torch.relu(F.conv2d(padded, kernels))[0].flatten(1)
+
+    plain = "({ ...l, kernels: l.kernels.map((each) => [...each]) })"
+    sky = torch.rand(side**2, generator=generator, dtype=torch.float64).requires_grad_()
+    layer, energy, gradient = computed(modules, "lessons/clouds.js", f"""(() => {{
+        const l = m.LAYERS.stripes;
+        const {{ energy, gradient }} = m.respond(l, g[0], {side});
+        return [{plain}, energy, [...gradient]];
+    }})()""", sky.tolist())  # fmt: skip
+    ours = maps(sky, layer).square().mean() / 2
+    ours.backward()
+    assert energy == pytest.approx(ours.item())
+    np.testing.assert_allclose(gradient, sky.grad, atol=1e-12)
+    smaller = computed(modules, "lessons/clouds.js", f"[...m.resized(g[0], {side}, 8)]", sky.tolist())
+    theirs = F.interpolate(sky.detach().view(1, 1, side, side), (8, 8), mode="bilinear", antialias=True)
+    np.testing.assert_allclose(smaller, theirs.flatten(), atol=1e-6)
+
+    picture = torch.rand(3 * side**2, generator=generator, dtype=torch.float64).requires_grad_()
+    target = torch.rand(15, 15, generator=generator, dtype=torch.float64)
+    target = target + target.T
+    layer, loss, gradient = computed(modules, "lessons/gram.js", f"""(() => {{
+        const l = m.LAYER;
+        const {{ loss, gradient }} = m.distance(g[0], g[1], {side});
+        return [{plain}, loss, [...gradient]];
+    }})()""", picture.tolist(), target.flatten().tolist())  # fmt: skip
+    found = maps(picture, layer)
+    own = target.diagonal()
+    off = ((found @ found.T / side**2 - target).square() / (own[:, None] * own)).sum()
+    off.backward()
+    assert loss == pytest.approx(off.item())
+    np.testing.assert_allclose(gradient, picture.grad, atol=1e-10)
+
+
+def test_clouds_are_dreamed_on_and_noise_gets_the_gram_matrix(page: Page):
+    open_lesson(page, "dream")
+    hand, times = hands_on(page), re.compile(r"the layer responds ([\d.]+) times")
+    status = hand.locator(".status")
+    expect(status).to_have_text(re.compile("^0 steps, at 43 pixels"))
+    hand.get_by_role("radio", name="1", exact=True).check()
+    hand.get_by_role("button", name="One step").click()
+    expect(status).to_have_text(re.compile("^1 step, at 96 pixels"))
+    before = float(times.search(status.inner_text())[1])  # type: ignore[index]
+    hand.get_by_role("button", name="One step").click()
+    expect(status).to_have_text(re.compile("^2 steps"))
+    assert float(times.search(status.inner_text())[1]) > before > 1  # type: ignore[index]
+    open_lesson(page, "style")
+    hand = hands_on(page)
+    status = hand.locator(".status").last
+    hand.get_by_role("button", name="Shuffle the squares").click()
+    maps, matrix = map(float, re.findall(r"by ([\d.]+) %", status.inner_text()))
+    assert maps > 10 * matrix
+    hand.get_by_role("application", name="The Gram matrix").focus()
+    expect(hand.locator("[data-chosen=true]")).to_have_count(2)
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    expect(hand.locator(".status").first).to_have_text(
+        re.compile(r"^How many red spots there are: 0\.\d+\.$")
+    )
+    expect(hand.locator("[data-chosen=true]")).to_have_count(1)
+    hand.get_by_role("button", name="From noise").click()
+    expect(status).to_have_text(re.compile(r"^Step \d+: the noise’s Gram matrix is ([2-9]|\d\d)"))
+
+
 def test_sigmoids_lose_the_correction_unless_they_start_well(modules: Page):
     def first(activation: str, gain: float, centred: bool) -> float:
         arguments = [activation, 8, gain, centred, 0]
@@ -862,9 +932,9 @@ def test_a_prediction_is_checked_without_giving_the_answer_away(page: Page):
 
 
 def test_tabs_show_each_others_explanations_and_a_reload_loses_none(page: Page):
-    open_lesson(page, "gates")
+    open_lesson(page, "edges")
     other = page.context.new_page()
-    open_lesson(other, "gates")
+    open_lesson(other, "edges")
     here, there = (each.get_by_label("Why? In your own words").nth(1) for each in (page, other))
     here.fill("Nudge each input.")
     page.reload()  # at once

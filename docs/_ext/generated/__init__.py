@@ -6,6 +6,7 @@ Elsewhere, for example on a code host, such a line is an invisible comment.
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,9 @@ from generated.python import python
 from generated.settings import all_settings
 from generated.shelf import shelf
 from generated.studio_api import studio
-from lanterna.lessons import LESSONS
-from lanterna.surfaces.notebook.views import WIDGETS, lesson_page
+from lanterna.networks import open_network
+from lanterna.networks.trained import is_trained
+from lanterna.surfaces.web.class_site import Contents, write_site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,14 +64,13 @@ def _fill(app: Sphinx, _: str, source: list[str]) -> None:
 
 
 def _write_live_pages(app: Sphinx, error: Exception | None) -> None:
-    """Write a page for each lesson's widget, to which the notebooks on the site link."""
+    """Write the site of `lanterna page`, to which the notebooks link; its networks are those trained here."""
     if error is not None or app.builder.format != "html":
         return
+    networks = {name: open_network(name) for name in ("conv", "dense") if is_trained(name)}
     folder = Path(app.outdir, "live")
-    folder.mkdir(exist_ok=True)
-    for name in WIDGETS:
-        page = lesson_page(name, LESSONS[name].settings().model_dump(mode="json"))
-        (folder / f"{name}.html").write_text(page, encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    write_site(folder, Contents(networks=networks))
 
 
 def _outdated(app: Sphinx, *_: object) -> list[str]:

@@ -8,7 +8,7 @@ the answer is right or gives a hint; it never reveals the answer, nor whether it
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, SupportsFloat
 
 import numpy as np
@@ -20,6 +20,7 @@ from lanterna.images.digits import mnist
 from lanterna.images.normalise import normalise
 from lanterna.lessons import cells, curve, derivative, descent, dream, functions, gates, layers, neuron, noise
 from lanterna.lessons.briefs import BRIEFS
+from lanterna.lessons.measured import measured
 from lanterna.lessons.scalars import circuit
 from lanterna.networks.coordinate_plan import CoordinatePlan
 from lanterna.networks.coordinates import Coordinates
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from torch import nn
+
+    from lanterna.lessons import Lesson
 
 _EXACT = 1e-6  # the tolerance for counts and for 0
 
@@ -125,6 +128,26 @@ def exercises_as_json(lesson: str) -> list[dict[str, object]]:
         }
         for exercise in _exercises(lesson)
     ]
+
+
+def lesson_as_json(lesson: Lesson) -> dict[str, object]:
+    """Return a lesson as a JSON document: its texts, its exercises and its settings' schemas."""
+    return {
+        "name": lesson.name,
+        "title": lesson.title,
+        "question": lesson.question,
+        "claim": lesson.claim,
+        "quote": lesson.quote and asdict(lesson.quote),
+        "explanation": lesson.paragraphs,
+        "seen": " ".join(lesson.seen.split()),
+        "program": lesson.program,
+        "where": lesson.source,
+        "quick": lesson.quick,
+        "needs": list(lesson.needs),
+        "exercises": exercises_as_json(lesson.name),
+        "brief": BRIEFS[lesson.name]._asdict() if lesson.name in BRIEFS else None,
+        "settings": lesson.settings.model_json_schema()["properties"],
+    }
 
 
 def _exercises(lesson: str) -> Sequence[Exercise]:
@@ -343,8 +366,6 @@ def _smallest_octave() -> float:
 
 def _forms_of_one_octave() -> str:
     """Compare the wavelengths that were measured in advance."""
-    from lanterna.lessons.measured import measured  # which uses this module
-
     found = measured(dream.LESSON)
     assert found is not None
     numbers = found.document["finding"]["numbers"]

@@ -1,4 +1,8 @@
-"""Trained networks on disk: a folder with the plan, the weights as safetensors and files of the training."""
+"""Trained networks on disk: a folder with the plan, the weights as safetensors and files of the training.
+
+A network that was trained in a page (`web/site/training.js`) is one file: safetensors with the plan in its
+metadata.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import torch
 from pydantic import Field, TypeAdapter
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from lanterna.errors import LanternaError, MissingError, UsageError
@@ -54,16 +58,19 @@ def save_trained(network: Network, plan: Plan | TaughtPlan, folder: Path) -> Non
 
 
 def open_trained(name: str | Path) -> Network:
-    """Open a trained network by its name or folder, in eval mode.
+    """Open a trained network by its name, its folder, or the file that a page saved, in eval mode.
 
     Errors: `MissingError` with the command that trains it; `LanternaError` if its files are damaged.
     """
     folder = trained_folder(name)
-    if not is_trained(name):
-        raise _missing(name, folder)
+    file, text = folder, _plan_in(folder)
+    if text is None:
+        if not is_trained(name):
+            raise _missing(name, folder)
+        file = folder / WEIGHTS
     try:
-        plan = _plans.validate_json(read_regular(folder / PLAN, _MAX_PLAN_BYTES))
-        weights = current_weights(load_file(folder / WEIGHTS))
+        plan = _plans.validate_json(text or read_regular(folder / PLAN, _MAX_PLAN_BYTES))
+        weights = current_weights(load_file(file))
         if not all(bool(weight.isfinite().all()) for weight in weights.values()):
             raise ValueError("weights that are not finite")
         if isinstance(plan, TaughtPlan):
@@ -73,11 +80,24 @@ def open_trained(name: str | Path) -> Network:
         if shapes != {key: value.shape for key, value in weights.items()}:
             raise ValueError("weights that do not fit the plan")
     except (OSError, ValueError, SafetensorError, RuntimeError) as error:
-        raise LanternaError(f"the network in {folder} is damaged: train it again with --force") from error
+        again = "train it again with --force" if text is None else "save it again"
+        raise LanternaError(f"the network in {folder} is damaged: {again}") from error
     network = build(plan)
     network.load_state_dict(weights)
     to_channels_last(network)
     return network.eval()
+
+
+def _plan_in(file: Path) -> str | None:
+    """Return the plan in the metadata of a file of weights, or None if there is none."""
+    if file.suffix != ".safetensors" or not file.is_file():
+        return None
+    try:
+        with safe_open(file, "pt") as opened:
+            metadata: dict[str, str] = opened.metadata() or {}
+    except (OSError, SafetensorError):
+        return None
+    return metadata.get("plan")
 
 
 def _missing(name: str | Path, folder: Path) -> LanternaError:
@@ -85,6 +105,8 @@ def _missing(name: str | Path, folder: Path) -> LanternaError:
     if folder.suffix == ".py":
         what = f"a Python file: expected {name}:function, whose function returns the network"
         return UsageError(f"{name} is {what}" if folder.is_file() else f"there is no file {name}")
+    if folder.suffix == ".safetensors" and not folder.exists():
+        return UsageError(f"there is no file {name}")
     if folder.is_file():
         inside = is_trained(folder.parent)
         expected = str(folder.parent) if inside else "the folder of a trained network, or file.py:function"

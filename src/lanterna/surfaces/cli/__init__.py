@@ -31,6 +31,7 @@ VERBS: dict[str, str] = {
     "learn": "Run an experiment that tests a claim of the lecture.",
     "studio": "Open the studio: everything live, in your browser.",
     "class": "Hold a class: everybody draws on a phone, the big screen reads.",
+    "page": "Write a website for a class: draw and train without installing.",
     "networks": "List the networks, their layers, shapes and sizes.",
     "recipe": "Print the recipe that is stored in a picture.",
     "rerun": "Make a picture again from its recipe, or vary it.",

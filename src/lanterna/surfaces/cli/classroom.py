@@ -81,14 +81,19 @@ def class_(
 
 def _prepare(photo: Path | None) -> None:
     """Check the photograph, and train the network that reads, if there is none yet."""
-    from lanterna.images import open_picture
+    from lanterna.settings import networks_folder
     from lanterna.surfaces.cli.common import fetch_missing
-    from lanterna.surfaces.cli.digit_reader import open_or_train
 
     if photo is not None:
+        from lanterna.images import open_picture
+
         open_picture(photo, longest=64)
     fetch_missing("mnist")
-    open_or_train("conv", device="cpu")
+    # Otherwise this process imports no torch, so that an interrupted class is back sooner.
+    if not (networks_folder() / "conv" / "weights.safetensors").is_file():
+        from lanterna.surfaces.cli.digit_reader import open_or_train
+
+        open_or_train("conv", device="cpu")
 
 
 def _forget(path: Path) -> None:

@@ -25,7 +25,9 @@ def mime_bundle(model_id: str, text: str, picture: Tensor | None, live: str = ""
     }
     if picture is None:
         instead = (
-            f'<a href="../live/{live}.html">Open it as a page</a>' if live else "Run the notebook to use it"
+            f'<a href="../live/lessons/{live}.html">Open it as a page</a>'
+            if live
+            else "Run the notebook to use it"
         )
         data["text/html"] = f'<p class="needs-kernel">Here the notebook does not run. {instead}.</p>'
         return data, {}

@@ -20,6 +20,7 @@ from lanterna.networks import open_network, shelf_items
 from lanterna.probes.look import look as outputs
 from lanterna.surfaces.cli.common import fetch_missing
 from lanterna.surfaces.notebook.mime import MimeBundle, mime_bundle
+from lanterna.surfaces.web.lesson_page import LOOK_LESSONS, WIDGETS, lesson_page
 from lanterna.surfaces.web.look_page import look_page
 from lanterna.surfaces.web.page import asset, standalone, with_imports
 from lanterna.techniques.train.technique import open_or_train
@@ -34,17 +35,6 @@ if TYPE_CHECKING:
 _LOOK_HEIGHT, _PAD_HEIGHT, _PLAY_HEIGHT = 900, 440, 480  # initial heights in pixels
 _PIXELS = 28 * 28
 _INKS = range(256)
-
-WIDGETS = {
-    "gates": "gates", "derivative": "slope", "circuits": "circuit", "neuron": "neuron", "layers": "rings",
-    "descent": "hill", "curve": "sketch", "functions": "sketch",
-    "squash": "chain", "normalised": "booth", "edges": "kernel", "quickstart": "loss",
-    "painting": "waves", "parts": "loop", "cells": "cells",
-}  # fmt: skip
-"""Lesson -> its interactive widget, a module of `web/lessons/`, as in the studio."""
-
-LOOK_LESSONS = ("digit", "paths")
-"""Lessons whose interactive part is a look inside a digit network."""
 
 
 class View(anywidget.AnyWidget):
@@ -102,16 +92,6 @@ class Pad(View):
                 shares = self._network(self.image[None].to(device)).softmax(1)[0]
             self.digit, self.shares = int(shares.argmax()), shares.tolist()
         self.to_page = {"number": number, "shares": self.shares}
-
-
-def lesson_page(name: str, settings: Mapping[str, Any]) -> str:
-    """Return a lesson's interactive widget as a page of its own, which opens from disk."""
-    module = f"lessons/{WIDGETS[name]}.js"
-    return standalone(
-        LESSONS[name].title, sheets=["chart.css", "lessons/lessons.css", "cell/cell.css"],
-        modules=with_imports("cell/play.js", module),
-        entry="cell/play.js", data={"piece": module, "settings": dict(settings)}, arrays={}, body="",
-    )  # fmt: skip
 
 
 class LessonWidget(View):

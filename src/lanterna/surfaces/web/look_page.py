@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from pydantic import ValidationError
 
+from lanterna.errors import UsageError
 from lanterna.files import read_regular
 from lanterna.images.digits import mnist
 from lanterna.networks.trained import is_trained, trained_folder
@@ -83,15 +84,31 @@ def look_pages(
         yield _html(title, data | recording, arrays)
 
 
-def _html(title: str, data: Mapping[str, object], arrays: Mapping[str, Tensor]) -> str:
+def drawing_page(network: Network, image: Tensor, *, name: str, title: str, head: str) -> str:
+    """Return a page to draw digits in a digit network, without any picture of a data set.
+
+    It begins with `image` `(1, 28, 28)`. The weights are rounded to 16 bits; `head` is HTML above the page.
+
+    Errors: `UsageError` if the page cannot compute the network.
+    """
+    exported = embedded(network)
+    if exported is None:
+        raise UsageError(f"{name} has a layer that a page cannot compute: give conv or dense")
+    description, weights = exported
+    arrays = {key: weight.half() for key, weight in weights.items()} | {"given": image.float().flatten()}
+    data = {"title": title, "name": name, "start": {}, "network": description, "given": title}
+    return _html(title, data | {"classes": description["classes"]}, arrays, head)
+
+
+def _html(title: str, data: Mapping[str, object], arrays: Mapping[str, Tensor], head: str = "") -> str:
     return standalone(
         f"{title} – Lanterna",
-        sheets=["look.css"],
+        sheets=["look.css", *(["site/site.css"] if head else [])],
         modules=_MODULES,
         entry="look.js",
         data=data,
         arrays=arrays,
-        body=asset("look.html"),
+        body=head + asset("look.html"),
     )
 
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 _DTYPES = {torch.uint8: "uint8", torch.int32: "int32", torch.float32: "float32", torch.float16: "float16"}
 _POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; img-src data: blob:"
+    "default-src 'none'; script-src 'unsafe-inline' data:; worker-src blob:; "
+    "style-src 'unsafe-inline'; img-src data: blob:"
 )
 
 

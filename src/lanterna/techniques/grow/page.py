@@ -30,8 +30,11 @@ STILL = 256
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 
 
-def texture_page(rules: Sequence[Rule], names: Sequence[str], picture: Tensor) -> str:
-    """Return a page of one or two textures with their names as HTML; `picture` is shown without WebGL2."""
+def texture_page(rules: Sequence[Rule], names: Sequence[str], picture: Tensor, head: str = "") -> str:
+    """Return a page of one or two textures with their names as HTML; `picture` is shown without WebGL2.
+
+    `head` is HTML above it.
+    """
     file = io.BytesIO()
     as_image(picture[:, :STILL, :STILL]).save(file, "WEBP", quality=70)
     title = " and ".join(names)
@@ -46,7 +49,7 @@ def texture_page(rules: Sequence[Rule], names: Sequence[str], picture: Tensor) -
 <style>
 {_text("surfaces/web/theme.css")}{_text("techniques/grow/grow.css")}</style>
 <script>{_text("surfaces/web/theme.js")}</script>
-<main>
+{head}<main>
 <div class="well">
 <img src="data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}" alt="{escape(title)}">
 <canvas id="cells" width="{2 * CELLS}" height="{2 * CELLS}" tabindex="0" role="application"

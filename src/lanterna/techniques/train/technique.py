@@ -173,6 +173,11 @@ TRAIN = Technique(
 TECHNIQUES = (TRAIN,)
 
 
+def fast_settings(name: str) -> Train:
+    """Return the settings that train `conv` or `dense` if there is none."""
+    return Train.checked(Train.presets["fast" if name == "conv" else "fast-dense"])
+
+
 def open_or_train(
     name: str = "conv", *, device: str = "auto", watch: Callable[[Any], object] | None = None
 ) -> Network:
@@ -181,8 +186,7 @@ def open_or_train(
     `watch` is called with each frame of the training. Errors: those of `open_network`.
     """
     if name in ("conv", "dense") and not is_trained(name):
-        settings = Train.checked(Train.presets["fast" if name == "conv" else "fast-dense"])
-        job = Job(TRAIN, settings, device=device, title=name)
+        job = Job(TRAIN, fast_settings(name), device=device, title=name)
         work = begin(job)
         for frame in work.frames:
             if watch is not None:

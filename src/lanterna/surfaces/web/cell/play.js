@@ -1,12 +1,12 @@
-// A lesson's interactive figure in a cell: settings are synchronised with Python.
+// A lesson's interactive figure: in a cell its settings are synchronised with Python, in a page it is alone.
 
 import { receive, send } from "lanterna/cell/inside.js";
 import { element } from "lanterna/words.js";
 
 export async function mount({ data }) {
   const piece = await import(`lanterna/${data.piece}`);
-  const place = element("main", { class: "piece" });
-  document.body.append(place);
+  const place = document.getElementById("piece") ?? element("main", { class: "piece" });
+  if (!place.isConnected) document.body.append(place);
   let settings = data.settings;
   const mounted = piece.mount(place, settings, (changes) => {
     settings = { ...settings, ...changes };

@@ -13,6 +13,7 @@ import { answer, Ink, opened, percent, reads, take, Wall } from "./wall.js";
     @property {boolean} quiet
     @property {boolean} review - a class that was held
     @property {boolean} busy
+    @property {string} trouble - what could not be read, and why
     @property {number} joined
     @property {number} online
     @property {Record<string, string>} kinds
@@ -362,7 +363,7 @@ function Page() {
   const now = state.value;
   if (!now) return html`<p class="note">${lost.value ? "The class’s server is not responding." : ""}</p>`;
   document.title = `${now.title} – Lanterna`;
-  const problem = failure.value || (lost.value ? "No connection, trying again" : "");
+  const problem = failure.value || (lost.value ? "No connection, trying again" : now.trouble);
   return html`<header>
       <h1><span>${now.title}</span> ${now.words}</h1>
       ${now.busy && html`<p role="status" class="busy">working</p>`}
