@@ -242,7 +242,9 @@ async def teach(screen: str, seconds: float) -> None:
         (0.1, "/api/begin", {"kind": "fool"}),
     ):  # fmt: skip
         await asyncio.sleep(part * seconds)
-        bench.say(f"{path} {body}: {await teacher.post(path, body)}")
+        while not (status := await teacher.post(path, body)):
+            pass  # the idle connection was closed: another one
+        bench.say(f"{path} {body}: {status}")
 
 
 async def hold(server: Class, seconds: float, count: int) -> dict:

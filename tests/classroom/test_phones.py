@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -212,6 +214,22 @@ def test_a_locked_room_accepts_nothing(tmp_path: Path) -> None:
         assert (await phone_of(room)("POST", "/join", {"code": room.code})).status == 403
         assert room.phone_state(next(iter(room.phones.values())))["task"] == "wait"
         room.lock(locked=False)
+        assert (await phone("POST", "/draw", drawing())).status == 200
+
+    run(tmp_path, work)
+
+
+def test_a_full_disk_is_an_error_that_phones_try_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(room: Room) -> None:
+        phone = await joined(room)
+        with monkeypatch.context() as full:
+            error = sqlite3.OperationalError("database or disk is full")
+            full.setattr(ClassFile, "add_drawing", Mock(side_effect=error))
+            answer = await phone("POST", "/draw", drawing())
+        assert answer.status == 503
+        assert "disk is full" in answer.json["error"]
         assert (await phone("POST", "/draw", drawing())).status == 200
 
     run(tmp_path, work)

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import json
 import secrets
+import sqlite3
 import time
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
@@ -118,7 +119,7 @@ class Room:
             file.add_round("draw", {})
         self.rounds = file.rounds()
         self.place = 0 if review else len(self.rounds) - 1
-        self.step_shown = 0 if review else self.round.step
+        self.step_shown = self._first_step(0) if review else self.round.step
         self._about_drawing: list[dict[str, Any]] = []
         self._lessons: list[dict[str, Any]] = []
         self._styles: list[str] = []
@@ -179,27 +180,32 @@ class Room:
         if self.busy:
             return
         step = self.step_shown + by
-        if 0 <= step < len(self.kind.steps):
+        if (self._first_step(self.place) if self.review else 0) <= step < len(self.kind.steps):
             self._show(self.place, step)
         elif by < 0 and self.place:
             self._show(self.place - 1, len(KINDS[self.rounds[self.place - 1].kind].steps) - 1)
         elif by > 0 and self.place + 1 < len(self.rounds):
-            self._show(self.place + 1, 0)
+            self._show(self.place + 1, self._first_step(self.place + 1))
         elif by > 0 and not self.review:
             kinds = list(KINDS)
             self.begin(kinds[(kinds.index(self.round.kind) + 1) % len(kinds)])
 
     def begin(self, kind: str) -> None:
         """Begin a new round. Errors: `KeyError` if there is no such kind."""
-        steps = KINDS[kind].steps
+        if kind not in KINDS:
+            raise KeyError(kind)
         if self.review:
             raise HTTPException(409, "this class is over")
         self._choose_drawing()
         question = self.questions()[:1] if kind == "vote" else []
         self.file.add_round(kind, question[0] if question else {})
         self.rounds = self.file.rounds()
-        skipped = kind == "draw" and self.drawings  # who has drawn has joined
-        self._show(len(self.rounds) - 1, 1 if skipped and len(steps) > 1 else 0)
+        self._show(len(self.rounds) - 1, self._first_step(len(self.rounds) - 1))
+
+    def _first_step(self, place: int) -> int:
+        """Return the first step of a round: who has drawn has joined, and joins no more."""
+        joins = KINDS[self.rounds[place].kind].steps[0].name == "join"
+        return int(joins and (self.review or self.drawings > 0))
 
     def _show(self, place: int, step: int) -> None:
         if self._work is not None:
@@ -480,7 +486,10 @@ class Room:
             for drawings in ([each for each in batch if each not in tests], tests):
                 if drawings:
                     readings = await self._read(drawings)
-                    self.file.set_readings(zip([each.id for each in drawings], readings, strict=True))
+                    try:
+                        self.file.set_readings(zip([each.id for each in drawings], readings, strict=True))
+                    except sqlite3.Error as error:  # the disk is full: they are read again by the next start
+                        self.trouble = f"the class's file cannot be written: {error}"
                     for drawing, reading in zip(drawings, readings, strict=True):
                         self._show_reading(drawing._replace(reading=reading))
 
@@ -627,7 +636,8 @@ class Room:
         counts = [0] * len(self.choices())
         for choices in self.file.votes(round_.id).values() if counts else ():
             for choice in choices:
-                counts[choice] += 1
+                if choice < len(counts):
+                    counts[choice] += 1
         return counts
 
     def _in_sight(self) -> list[Drawing]:
@@ -648,7 +658,8 @@ class Room:
         }  # fmt: skip
 
     def _show_drawing(self, drawing: Drawing) -> None:
-        if drawing.round == self.round.id:
+        late = self.kind.asks and drawing.step != self.step_shown and drawing.sight != "hidden"
+        if drawing.round == self.round.id and not late:
             for screen in self.screens:
                 screen.drawings[drawing.id] = drawing
                 if len(screen.drawings) > SHOWN:  # the others would be replaced at once
@@ -679,8 +690,14 @@ class Room:
     def _background(self, work: Any) -> asyncio.Task[None]:  # noqa: ANN401  (a coroutine)
         task: asyncio.Task[None] = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.trouble = f"start the class again: {describe(error)}"
+            self._notify_screens()
 
 
 def _about(drawing: Drawing) -> dict[str, Any]:
