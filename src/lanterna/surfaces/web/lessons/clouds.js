@@ -214,9 +214,10 @@ export function mount(host) {
     found.show(resized(strongest, side, SIDE).map((each) => each / 1.2));
     copies[SIDES.indexOf(side)].show(colours(picture));
     const after = steps === 1 ? "1 step" : `${steps} steps`;
-    status.textContent =
-      `${after}, at ${side} pixels: the layer responds ${precise(times, 2)} times as ` +
-      `strongly as to the clouds alone.`;
+    status.textContent = steps
+      ? `${after}, at ${side} pixels: the layer responds ${precise(times, 2)} times as strongly as to the ` +
+        "clouds alone."
+      : `${after}, at ${side} pixels.`;
   }
 
   drawOn(sky, SIDE, SIDE, (x, y) => {
