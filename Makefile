@@ -55,8 +55,8 @@ check: $(VENV)/installed-dev
 SCRIPTS = src/lanterna/surfaces/web src/lanterna/techniques
 DENO = DENO_NO_UPDATE_CHECK=1 $(BIN)/deno
 
-BENCHES = train classify read teach look paths motion dream feature style instant instant_start paint imagine studio \
-	parallel render render_plan gpu
+BENCHES = train classify read teach look paths motion dream feature style instant instant_start paint imagine grow \
+	studio class parallel render render_plan gpu
 
 bench: $(VENV)/installed-dev
 	@failed=; for name in $(BENCHES); do \

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from lanterna.errors import LanternaError, UsageError
 from lanterna.surfaces.classroom.class_file import ClassFile
 from lanterna.surfaces.classroom.room import Room
+from lanterna.surfaces.classroom.views import screen_state
 from lanterna.surfaces.cli import main
 
 if TYPE_CHECKING:
@@ -47,19 +48,20 @@ def test_a_class_that_was_held_is_only_looked_at(tmp_path: Path) -> None:
     with closing(ClassFile(tmp_path / "class.sqlite")) as held:
         room = Room(held)
         held.add_drawing(room.round, 1, "00000001", None, [[1, 2, 3, 4]], "shown")
+        room.go(1)
         room.begin("fool")
         room.begin("draw")
         review = Room(held, review=True)
         shown = []
         for _ in range(6):
-            state = review.screen_state()
+            state = screen_state(review)
             shown.append((state["kind"], state["step"], state["tally"]["drawn"]))
             review.go(1)
-        assert shown == [("draw", "join", 1), ("draw", "draw", 0), ("fool", "draw", 0),
-                         *[("draw", "join", 0)], *[("draw", "draw", 0)] * 2]  # fmt: skip
+        fooled, drawn = ("fool", "draw", 0), ("draw", "draw", 0)
+        assert shown == [drawn, fooled, *[drawn] * 4]  # nobody joins it
         with pytest.raises(HTTPException, match="this class is over"):
             review.begin("hunt")
-        assert [each.step for each in held.rounds()] == [0, 0, 0]
+        assert [each.step for each in held.rounds()] == [1, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -77,6 +79,32 @@ def test_other_databases_are_refused_and_unchanged(tmp_path: Path, script: str) 
     with pytest.raises(LanternaError, match="is not the file of a class"):
         ClassFile(path)
     assert path.read_bytes()[100:] == before[100:]  # the header notes how it was opened
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "UPDATE drawings SET strokes = '[[1, 2, 999]]'",
+        "UPDATE drawings SET strokes = '<script>'",
+        "UPDATE drawings SET reading = '{\"chances\": [1]}'",
+        "UPDATE drawings SET sight = 'elsewhere'",
+        "UPDATE rounds SET kind = 'other'",
+        "UPDATE rounds SET step = 9",
+        "UPDATE rounds SET question = '{\"drawing\": 7}'",
+        "UPDATE rounds SET result = '{\"digits\": [[1]]}'",
+        "INSERT INTO votes VALUES (1, 1, '[\"x\"]')",
+    ],
+)
+def test_a_class_with_other_values_is_refused(tmp_path: Path, script: str) -> None:
+    path = tmp_path / "class.sqlite"
+    with closing(ClassFile(path)) as held:
+        held.add_drawing(Room(held).round, 1, "00000001", None, [[1, 2]], "shown")
+    ClassFile(path).close()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(script)
+        database.commit()
+    with pytest.raises(UsageError, match="is damaged"):
+        ClassFile(path)
 
 
 def test_a_class_with_a_trigger_is_refused(tmp_path: Path) -> None:

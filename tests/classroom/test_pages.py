@@ -80,6 +80,8 @@ def test_a_drawing_flies_to_the_screen_and_is_voted_on(held: Held, browser: Brow
     expect(tile).to_have_count(0)
     screen.get_by_role("button", name="Show again").click()
     expect(tile).to_have_count(1)
+    screen.reload()
+    expect(tile).to_have_count(1)
     # One key: the next step, then the next round.
     screen.keyboard.press("Space")
     expect(screen.get_by_role("heading", level=1)).to_contain_text("hard to read")
@@ -89,6 +91,7 @@ def test_a_drawing_flies_to_the_screen_and_is_voted_on(held: Held, browser: Brow
     screen.keyboard.press("Space")
     screen.keyboard.press("Space")
     expect(screen.locator(".bars .right")).to_contain_text("3")
+    assert violations(screen) == []
     expect(phone.get_by_role("heading")).to_have_text("Look at the big screen")
     screen.keyboard.press("l")
     expect(phone.get_by_role("heading")).to_have_text("The room is locked")

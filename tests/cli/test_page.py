@@ -258,9 +258,9 @@ def test_the_site_from_disk_draws_trains_and_saves(site: Path, browser: Browser,
     before = page.locator("#sum").inner_text()
     draw_stroke(page, page.locator(".pad canvas"), STROKE)
     expect(page.locator("#sum")).not_to_have_text(before)
-    page.wait_for_url(re.compile("ink="))
+    page.wait_for_url(re.compile("#.*ink="))
     page.get_by_role("link", name="fully connected network").click()
-    page.wait_for_url(re.compile("dense.html#ink="))
+    page.wait_for_url(re.compile(r"dense\.html#.*ink="))
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
     page.goto(f"{(site / 'train.html').as_uri()}#digits={'.'.join(map(ink, range(9)))}.")

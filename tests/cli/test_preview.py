@@ -13,6 +13,7 @@ from lanterna.images import open_picture
 from lanterna.images.drawing import as_image
 from lanterna.surfaces.cli import preview
 from lanterna.surfaces.cli.preview import Screen, fitted, half_blocks, kitty
+from lanterna.techniques.technique import Frame
 from terminals import call_in_terminal, decode_blocks, decode_kitty, drawings
 
 
@@ -86,6 +87,17 @@ def test_a_terminal_is_recognised_by_its_environment(environment, how, monkeypat
 
 
 # A real terminal
+
+
+def test_where_there_is_no_terminal_a_line_is_printed_now_and_then(monkeypatch, capsys):
+    frames = [Frame(step, 4, {"loss": 1 / step}) for step in (1, 2, 3, 4)]
+    now = iter((0.0, 1.0, 11.0, 12.0, 30.0))  # when it began, and at each frame
+    monkeypatch.setattr(preview.time, "perf_counter", lambda: next(now))
+    describe = "{0.numbers[loss]:.1f}".format
+    with preview.watching("learning", lambda frame: f", loss {describe(frame)}", quiet=False) as watch:
+        for frame in frames:
+            watch(frame)
+    assert capsys.readouterr().err == "learning: 2 of 4, 11 s, loss 0.5\n"
 
 
 STEPS = 80

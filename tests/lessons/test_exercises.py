@@ -55,6 +55,7 @@ RIGHT = {
     "dream": (0.012, 256 / 1.5**3, "fine"),
     "style": ((3 + 2) / 4, "not the same"),
     "noise": (0.75 * 2 - 0.25, 0, "less"),
+    "cells": (2, 40, "fills"),
 }
 ALL = [(name, number) for name, answers in RIGHT.items() for number in range(1, len(answers) + 1)]
 

@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from itertools import chain, pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from lanterna.images.digits import Digits, mnist
 from lanterna.lessons import (
     LESSONS,
     Picture,
+    cells,
     curve,
     derivative,
     descent,
@@ -41,6 +43,7 @@ from lanterna.lessons.scalars import Value, circuit
 from lanterna.lessons.squash import Saturation
 from lanterna.networks import open_network
 from lanterna.surfaces.cli import main
+from lanterna.techniques.grow.rule import Rule
 from lanterna.techniques.registry import find_technique
 from places import ROOT
 
@@ -197,7 +200,7 @@ def test_a_corner_and_an_undefined_neighbour_are_reported(monkeypatch):
     corner = finding("circuits", expression="relu(a)", numbers=(0,), others=3)
     assert corner.verdict == "holds only when"
     assert "corner" in corner.words
-    with pytest.raises(UsageError, match="is undefined 1e-09 away from these numbers"):
+    with pytest.raises(UsageError, match="is undefined 10⁻⁹ away from these numbers"):
         finding("circuits", expression="log(a)", numbers=(1e-10,))
     assert finding("circuits", expression="1 / a", numbers=(1e-5,), others=0).verdict == "holds"
     assert finding("circuits", expression="sigmoid(a)", numbers=(-800,)).verdict == "holds"
@@ -762,3 +765,59 @@ def test_the_exact_prediction_is_the_mean_of_the_points_that_may_have_led_here()
     likelihoods = [math.exp(-((x - t * point) / (1 - t)).square().sum().item() / 2) for point in points]
     mean = sum(weight * point for weight, point in zip(likelihoods, points, strict=True)) / sum(likelihoods)
     assert torch.allclose(predict(x, t, nowhere), mean[None])
+
+
+def test_life_is_conway_s_and_a_glider_glides():
+    board = torch.zeros(12, 12, dtype=torch.bool)
+    for row, column in ((0, 1), (1, 2), (2, 0), (2, 1), (2, 2)):
+        board[row, column] = True
+    start = board
+    for _ in range(4):
+        board = cells.stepped(board, "3", "23")
+    assert torch.equal(board, start.roll((1, 1), (0, 1)))
+    block = torch.zeros(6, 6, dtype=torch.bool)
+    block[2:4, 2:4] = True
+    assert torch.equal(cells.stepped(block, "3", "23"), block)
+    assert not cells.stepped(block, "3", "2").any()  # all have three neighbours
+    assert torch.equal(cells.stepped(~block, "", "012345678"), ~block)
+
+
+def flat(strength: float) -> Rule:
+    """Return a rule by which every cell goes to one colour, as quickly as this."""
+    rule = Rule()
+    weights = torch.zeros(rule.see.shape)
+    for channel in range(3):
+        weights[channel, 4 * channel], weights[3 + channel, 4 * channel] = 1, -1
+    rule.see.data, rule.bias.data = weights, torch.zeros(96)
+    rule.bias.data[6] = 1  # a unit that is always on
+    rule.act.data[:3] = 0
+    for channel, colour in enumerate((0.4, 0.1, -0.3)):
+        rule.act.data[channel, [channel, 3 + channel, 6]] = torch.tensor([-1, 1, colour]) * strength
+    return rule
+
+
+@pytest.mark.parametrize(("strength", "verdict"), [(0.3, "holds"), (0.0, "does not hold")])
+def test_a_rule_that_heals_is_told_from_one_that_does_nothing(monkeypatch, strength, verdict):
+    def learn(example, learning, *_, **__):
+        assert (example.shape, learning.training) == ((3, 192, 192), 7)
+        yield SimpleNamespace(rule=flat(strength))
+
+    def distance(pictures, *_):
+        return (pictures - torch.tensor([0.9, 0.6, 0.2])[:, None, None]).square().mean() + (not strength)
+
+    monkeypatch.setattr(cells, "_SEEDS", 1)
+    monkeypatch.setattr(cells, "learn", learn)
+    monkeypatch.setattr(cells, "open_network", lambda _: None)
+    monkeypatch.setattr(cells, "TextureDistance", lambda *_: distance)
+    found = LESSONS["cells"].experiment(cells.Cells(training=7, size=64, born="3", survives="12345"))
+    assert found.finding.verdict == verdict
+    left = found.charts[-1].lines
+    assert [line.ys[0] for line in left] == [1, 1]
+    assert (left[0].ys[-1] < 0.01) == bool(strength)
+    assert left[1].ys[-1] < 0.3  # a maze heals
+
+
+def test_numbers_of_neighbours_are_checked():
+    assert cells.Cells.checked({"born": 3, "survives": "532"}).survives == "235"
+    with pytest.raises(UsageError, match="born: expected digits from 0 to 8, such as 23, got '9'"):
+        cells.Cells.checked({"born": "9"})

@@ -129,7 +129,7 @@ def test_a_notebook_shows_it_at_once(monkeypatch):
         assert text.replace("'", "&#x27;") in data["text/html"], text
     assert "<details open" in data["text/html"]
     program = notebook.measured("quickstart")._repr_mimebundle_()[0]["text/html"]
-    assert "<pre><code>hidden = nn.Linear(784, settings.units)</code></pre>" in program
+    assert "<code>hidden = nn.Linear(784, settings.units)</code></pre>" in program
     assert "\nfor _ in range(epochs):\n" in program
     changed = replace(found, settings=lesson.settings.checked({"runs": 1}))
     assert "<details open" not in changed._repr_mimebundle_()[0]["text/html"]

@@ -111,7 +111,8 @@ def test_cut_paths_take_the_answer_away(first):
     numbers = result.finding.numbers
     assert result.finding.verdict == "holds"
     assert numbers["remaining, by contribution"] < 0.3
-    assert min(numbers["remaining, by weight"], numbers["remaining, at random"]) > 0.7
+    assert numbers["remaining, by weight"] > 0.7
+    assert numbers["remaining, at random"] > 0.95  # other connections for each digit, so few that matter
     assert numbers["logit after the cut"] < numbers["answer"] - 2
     rows = result.rows[1:]
     assert rows[0][0] == "input"

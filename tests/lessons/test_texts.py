@@ -8,6 +8,7 @@ import pytest
 
 from lanterna.lessons import LESSONS
 from lanterna.lessons.lecture import LECTURE
+from lanterna.lessons.text import scientific
 from lanterna.surfaces.cli import main
 from lanterna.surfaces.web.lesson_page import LOOK_LESSONS, WIDGETS
 from places import ROOT
@@ -15,6 +16,15 @@ from places import ROOT
 
 def in_one_line(text: str) -> str:
     return " ".join(text.replace("\n> ", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "words"),
+    [(1e-8, 1, "10⁻⁸"), (9.4e-9, 1, "9 × 10⁻⁹"), (0.00039, 2, "0.00039"), (2.44e-5, 2, "2.4 × 10⁻⁵"),
+     (9.99e-5, 1, "0.0001"), (0.7111, 2, "0.71"), (0.0, 1, "0")],
+)  # fmt: skip
+def test_small_numbers_are_written_as_powers_of_ten(value: float, digits: int, words: str):
+    assert scientific(value, digits) == words
 
 
 @pytest.mark.parametrize("name", LESSONS)

@@ -168,7 +168,7 @@ def test_every_piece_is_mounted_in_a_cell(cells):
 
 
 def test_pieces_are_those_of_the_studio():
-    room = re.search(r"const FIGURES = {.*?};", asset("studio/rooms/learn.js"), re.DOTALL)[0]
+    room = re.search(r"const FIGURES = {.*?};", asset("studio/lesson.js"), re.DOTALL)[0]
     theirs = dict(re.findall(r'(\w+): "(\w+)"', room))
     assert {**WIDGETS, **dict.fromkeys(LOOK_LESSONS, "inside")} == theirs
 

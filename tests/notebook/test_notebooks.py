@@ -55,7 +55,10 @@ NOTEBOOKS = {
             "rounds": 1,
         },
     ),
-    "7-painting": (("painting", "noise"), {"size": 16, "steps": 20, "seconds": 1, "training": 50}),
+    "7-painting": (
+        ("painting", "noise", "cells"),
+        {"size": 16, "steps": 20, "seconds": 1, "training": 50, "learning": 1, "large": 64},
+    ),
 }
 
 
@@ -76,8 +79,10 @@ def smaller(notebook: nbformat.NotebookNode, settings: dict[str, object]) -> Non
 
 
 def message(cell: nbformat.NotebookNode) -> str:
-    """All that a cell put out, as text."""
-    return "\n".join(each.get("text") or each.get("data", {}).get("text/plain", "") for each in cell.outputs)
+    """All that a cell put out, as text. On a busy machine what it prints comes in pieces, also of a line."""
+    return "".join(
+        each.get("text") or each.get("data", {}).get("text/plain", "") + "\n" for each in cell.outputs
+    )
 
 
 def pictures(cell: nbformat.NotebookNode) -> list[Image.Image]:
@@ -191,7 +196,7 @@ def test_what_the_lines_of_the_first_three_say(run):
 def test_what_the_lines_of_the_others_say(run):
     program = cell_with(run("4-digits"), PROGRAM)  # the lesson's, and the probabilities add up
     rows = [line.split(":")[1].split()[:10] for line in message(program).splitlines()]
-    assert [sum(map(float, row)) for row in rows] == pytest.approx([100] * 5, abs=4)
+    assert [sum(map(float, row)) for row in rows] == pytest.approx([100] * 5, abs=5)
     cleaned = message(cell_with(run("4-digits"), "normalise(["))
     assert "normalised read as 2" in cleaned
     assert "original   read as 2" not in cleaned

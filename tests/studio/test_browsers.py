@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from served import Server
 
 pytestmark = pytest.mark.browsers
-ROOMS = ("learn", "read", "train", "teach", "look", "dream", "style", "paint", "gallery")
+ROOMS = ("learn", "read", "train", "teach", "look", "dream", "style", "paint", "imagine", "grow", "gallery")
 
 
 @pytest.fixture(scope="module", params=[Firefox, WebKit], ids=["firefox", "webkit"])
@@ -108,6 +108,7 @@ def test_a_photograph_is_looked_into(page: Browser, studio: Server):
         "#/style?network=efficientnet-lite0&size=96&steps=2",
         "#/paint?width=64&height=64&steps=30",
         "#/paint?kind=random&width=64&height=64",
+        "#/grow?training=2&side=32&detail=32&size=64&steps=2",
     ],
 )
 def test_a_picture_is_made_and_in_the_gallery(page: Browser, studio: Server, hash_: str):

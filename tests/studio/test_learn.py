@@ -16,7 +16,7 @@ from playwright.sync_api import expect
 
 from browsing import draw_stroke, go, settings_in, violations, wait_until_settled
 from lanterna.errors import UsageError
-from lanterna.lessons import LESSONS, descent
+from lanterna.lessons import LESSONS, cells, descent
 from lanterna.lessons.circuits import random_circuit
 from lanterna.lessons.exercises import EXERCISES
 from lanterna.lessons.measured import measured
@@ -240,7 +240,7 @@ def test_a_slow_lesson_is_a_job_whose_picture_stays(page: Page, studio: Server):
     ],
 )
 def test_saved_findings_are_parsed(modules: Page, saved: str, verdict: str) -> None:
-    found = computed(modules, "studio/rooms/learn.js", "m.parseFinding(g[0])", saved)
+    found = computed(modules, "studio/lesson.js", "m.parseFinding(g[0])", saved)
     assert found == {"verdict": verdict, "words": "It is so."}
 
 
@@ -564,6 +564,10 @@ def test_the_figures_compute_what_torch_and_numpy_do(modules: Page):
     padded = F.pad(picture, (1, 1, 1, 1), mode="replicate")
     np.testing.assert_allclose(found, F.conv2d(padded, kernel).flatten(), atol=1e-12)
     target = torch.rand(144, generator=generator).double().numpy()
+    alive = torch.rand(7, 9, generator=generator) < 0.4
+    after = computed(modules, "lessons/cells.js", "[...m.stepped(Uint8Array.from(g[0]), 9, 7, '36', '125')]",
+                     alive.flatten().int().tolist())  # fmt: skip
+    assert after == cells.stepped(alive, "36", "125").flatten().int().tolist()
     basis, weights = computed(modules, "lessons/waves.js", """(() => {
         const basis = m.features(12, 9, 4);
         return [[...basis.all], [...m.leastSquares(basis)((at) => g[0][at])]];
@@ -582,6 +586,76 @@ def test_the_figures_compute_what_torch_and_numpy_do(modules: Page):
     })()""", scores.tolist())  # fmt: skip
     assert scores.grad is not None
     assert theirs == pytest.approx([loss.item(), *scores.grad.tolist()])
+
+
+def test_dreams_and_gram_matrices_have_the_gradients_of_torch(modules: Page):
+    side, generator = 12, torch.Generator().manual_seed(2)
+
+    def maps(pixels: torch.Tensor, layer: dict[str, Any]) -> torch.Tensor:
+        size, channels = layer["size"], layer["channels"]
+        kernels = torch.tensor(layer["kernels"], dtype=torch.float64).view(-1, channels, size, size)
+        padded = F.pad(pixels.view(1, channels, side, side), (size // 2,) * 4, mode="circular")
+        return torch.relu(F.conv2d(padded, kernels))[0].flatten(1)
+
+    plain = "({ ...l, kernels: l.kernels.map((each) => [...each]) })"
+    sky = torch.rand(side**2, generator=generator, dtype=torch.float64).requires_grad_()
+    layer, energy, gradient = computed(modules, "lessons/clouds.js", f"""(() => {{
+        const l = m.LAYERS.stripes;
+        const {{ energy, gradient }} = m.respond(l, g[0], {side});
+        return [{plain}, energy, [...gradient]];
+    }})()""", sky.tolist())  # fmt: skip
+    ours = maps(sky, layer).square().mean() / 2
+    ours.backward()
+    assert energy == pytest.approx(ours.item())
+    np.testing.assert_allclose(gradient, sky.grad, atol=1e-12)
+    smaller = computed(modules, "lessons/clouds.js", f"[...m.resized(g[0], {side}, 8)]", sky.tolist())
+    theirs = F.interpolate(sky.detach().view(1, 1, side, side), (8, 8), mode="bilinear", antialias=True)
+    np.testing.assert_allclose(smaller, theirs.flatten(), atol=1e-6)
+
+    picture = torch.rand(3 * side**2, generator=generator, dtype=torch.float64).requires_grad_()
+    target = torch.rand(15, 15, generator=generator, dtype=torch.float64)
+    target = target + target.T
+    layer, loss, gradient = computed(modules, "lessons/gram.js", f"""(() => {{
+        const l = m.LAYER;
+        const {{ loss, gradient }} = m.distance(g[0], g[1], {side});
+        return [{plain}, loss, [...gradient]];
+    }})()""", picture.tolist(), target.flatten().tolist())  # fmt: skip
+    found = maps(picture, layer)
+    own = target.diagonal()
+    off = ((found @ found.T / side**2 - target).square() / (own[:, None] * own)).sum()
+    off.backward()
+    assert loss == pytest.approx(off.item())
+    np.testing.assert_allclose(gradient, picture.grad, atol=1e-10)
+
+
+def test_clouds_are_dreamed_on_and_noise_gets_the_gram_matrix(page: Page):
+    open_lesson(page, "dream")
+    hand, times = hands_on(page), re.compile(r"the layer responds ([\d.]+) times")
+    status = hand.locator(".status")
+    expect(status).to_have_text(re.compile("^0 steps, at 43 pixels"))
+    hand.get_by_role("radio", name="1", exact=True).check()
+    hand.get_by_role("button", name="One step").click()
+    expect(status).to_have_text(re.compile("^1 step, at 96 pixels"))
+    before = float(times.search(status.inner_text())[1])  # type: ignore[index]
+    hand.get_by_role("button", name="One step").click()
+    expect(status).to_have_text(re.compile("^2 steps"))
+    assert float(times.search(status.inner_text())[1]) > before > 1  # type: ignore[index]
+    open_lesson(page, "style")
+    hand = hands_on(page)
+    status = hand.locator(".status").last
+    hand.get_by_role("button", name="Shuffle the squares").click()
+    maps, matrix = map(float, re.findall(r"by ([\d.]+) %", status.inner_text()))
+    assert maps > 10 * matrix
+    hand.get_by_role("application", name="The Gram matrix").focus()
+    expect(hand.locator("[data-chosen=true]")).to_have_count(2)
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    expect(hand.locator(".status").first).to_have_text(
+        re.compile(r"^How many red spots there are: 0\.\d+\.$")
+    )
+    expect(hand.locator("[data-chosen=true]")).to_have_count(1)
+    hand.get_by_role("button", name="From noise").click()
+    expect(status).to_have_text(re.compile(r"^Step \d+: the noise’s Gram matrix is ([2-9]|\d\d)"))
 
 
 def test_sigmoids_lose_the_correction_unless_they_start_well(modules: Page):
@@ -636,6 +710,33 @@ def test_one_loop_changes_the_picture_or_the_network(page: Page):
     score.focus()
     page.keyboard.press("ArrowDown")
     expect(hand.locator(".status")).not_to_contain_text("After")
+
+
+def test_cells_live_by_the_rule_that_is_chosen(page: Page):
+    open_lesson(page, "cells")
+    hand = hands_on(page)
+    status = hand.locator(".status")
+    expect(hand.get_by_role("radio", name="life")).to_be_checked()
+    hand.get_by_role("button", name="Empty").click()
+    expect(status).to_have_text("0 steps: 0 of 6,144 cells are alive.")
+    board = hand.get_by_role("application")
+    board.focus()
+    for key in ("Space", "ArrowRight", "ArrowRight", "Space"):  # three in a row
+        page.keyboard.press(key)
+    expect(status).to_contain_text("3 of")
+    hand.get_by_role("button", name="One step").click()
+    expect(status).to_have_text("1 step: 3 of 6,144 cells are alive.")
+    hand.get_by_role("button", name="Survives with 2 living neighbours").click()  # not any more
+    page.wait_for_url(re.compile("survives=3"))
+    expect(hand.get_by_role("radio", name="life")).not_to_be_checked()
+    hand.get_by_role("button", name="One step").click()
+    expect(status).to_contain_text("2 of")
+    hand.get_by_role("radio", name="maze").check()
+    hand.get_by_role("button", name="Random start").click()
+    hand.get_by_role("button", name="Run").click()
+    expect(status).to_contain_text("20 steps")
+    hand.get_by_role("button", name="Pause").click()
+    page.screenshot(path="/tmp/q/h10/shots/studio-cells.png")
 
 
 CHART: dict[str, Any] = {
@@ -831,9 +932,9 @@ def test_a_prediction_is_checked_without_giving_the_answer_away(page: Page):
 
 
 def test_tabs_show_each_others_explanations_and_a_reload_loses_none(page: Page):
-    open_lesson(page, "gates")
+    open_lesson(page, "edges")
     other = page.context.new_page()
-    open_lesson(other, "gates")
+    open_lesson(other, "edges")
     here, there = (each.get_by_label("Why? In your own words").nth(1) for each in (page, other))
     here.fill("Nudge each input.")
     page.reload()  # at once

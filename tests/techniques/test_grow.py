@@ -17,7 +17,8 @@ from lanterna.surfaces.cli import main, preview
 from lanterna.techniques.execute import rerun_recipe
 from lanterna.techniques.grow import rule as rules
 from lanterna.techniques.grow import technique
-from lanterna.techniques.grow.algorithm import Learning, learn
+from lanterna.techniques.grow.algorithm import Learning, example_of, learn
+from lanterna.techniques.grow.estimate import estimate_growth, seconds_to_learn
 from lanterna.techniques.grow.page import texture_page
 from lanterna.techniques.grow.rule import CHANNELS, Rule, changing, grown, grown_picture, open_rule
 from lanterna.techniques.rerun import command_line
@@ -155,6 +156,26 @@ def test_the_command_learns_once_and_its_rule_grows_at_any_size(quick, monkeypat
     )
     film = open_film(quick / "s.webp")
     assert film.count == 6
+
+
+@pytest.mark.usefixtures("quick")
+def test_learning_is_estimated_until_the_rule_is_there(monkeypatch, capsys):
+    def seconds(example, learning, *_):
+        assert example.shape == (3, 32, 32)
+        return 100.0 * learning.training
+
+    monkeypatch.setattr(technique, "_SHORT", 0)
+    monkeypatch.setattr(technique, "seconds_to_learn", seconds)
+    words = ["grow", "stripes.png", *LEARN, "--size", "40", "--steps", "3"]
+    assert main(words) == 0
+    assert "about 5 minutes, 6" in capsys.readouterr().err  # MB of memory
+    assert main([*words, "--force"]) == 0
+    assert "about" not in capsys.readouterr().err
+    settings = Learning(training=10, side=32, detail=32)
+    example = example_of(open_picture("stripes.png"), 32)
+    assert seconds_to_learn(example, settings, open_network("vgg19"), torch.device("cpu")) > 0
+    large, small = (estimate_growth(side, 10) for side in (2048, 64))
+    assert large.memory - small.memory == 2 * 48 * (2048**2 - 64**2)
 
 
 def test_stopped_learning_saves_the_texture_so_far_and_goes_on(quick, monkeypatch):

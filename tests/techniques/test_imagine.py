@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import re
 import shlex
 from collections import deque
 from contextlib import contextmanager
@@ -12,14 +14,15 @@ import torch
 from PIL import Image, ImageDraw
 
 from lanterna.errors import LanternaError, UsageError
-from lanterna.images import open_picture, read_recipe
+from lanterna.images import open_picture, read_recipe, save_picture
 from lanterna.images.digits import Digits, mnist
 from lanterna.images.film_reading import open_film
 from lanterna.surfaces.cli import main, preview
 from lanterna.techniques.execute import rerun_recipe
-from lanterna.techniques.imagine import technique
+from lanterna.techniques.imagine import drawings, technique
 from lanterna.techniques.imagine.algorithm import (
     Learning,
+    LearningDrawings,
     digit_row,
     draw,
     flow_loss,
@@ -149,6 +152,21 @@ def test_resumed_learning_ends_with_the_weights_of_uninterrupted(digits, tmp_pat
         learn(digits, short, checkpoint=checkpoint, resume=True)
 
 
+@pytest.mark.usefixtures("trained")
+def test_imagined_digits_are_read_looked_into_and_dreamed_with(frames, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    drawn = draw(frames[-1].network, one_hot(torch.tensor([0, 1, 1, 0])), steps=8, guidance=4)
+    save_picture(digit_row(drawn), "imagine.png")
+    assert main(["read", "imagine.png", "--quiet"]) == 0
+    assert "".join(capsys.readouterr().out.split()) == "0110"
+    assert main(["look", "imagine.png", "--digit", "2", "--json"]) == 0
+    looked = json.loads(capsys.readouterr().out)
+    assert looked["read_as"] == "1"
+    words = ["dream", "imagine.png", "--network", "conv", "--layer", "relu2", "--size", "112", "--steps", "2"]
+    assert main([*words, "--octaves", "1", "--quiet"]) == 0
+    assert (open_picture("dream.png") - open_picture("imagine.png", longest=112)).abs().mean() > 0.01
+
+
 def slanted_line(*, thick=30):
     """A picture of a one that leans far to the right, in the corner of a sheet of paper."""
     page = Image.new("RGB", (400, 300), "white")
@@ -240,6 +258,99 @@ def test_between_like_sheet_and_film(quick):
     first, *_, last = film.frames(0)
     assert film.count == 5
     assert first.std() > last.std() or not torch.equal(first, last)
+
+
+def test_a_drawing_is_read_as_it_is_or_by_its_ink(tmp_path):
+    ring = Image.new("L", (32, 32), 255)  # dark on light paper
+    ImageDraw.Draw(ring).ellipse((4, 4, 27, 27), outline=0, width=4)
+    ring.save(tmp_path / "ring.png")
+    page = Image.new("RGB", (500, 400), "white")
+    ImageDraw.Draw(page).ellipse((300, 60, 450, 210), outline="black", width=20)
+    ImageDraw.Draw(page).line((375, 100, 375, 170), fill="black", width=16)
+    page.save(tmp_path / "large.png")
+    Image.new("L", (28, 28), 255).save(tmp_path / "empty.png")
+    files = [tmp_path / name for name in ("ring.png", "large.png", "empty.png")] * 100
+    told, done = [], []
+    read = drawings.read_drawings(files, lambda *at: done.append(at), told.append)
+    assert read.shape == (200, 1, 28, 28)
+    assert done[-1] == (300, 300)
+    assert told == ["left out: 100 without ink: empty.png, empty.png, empty.png and others"]
+    small, large = read[0, 0].float() / 255, read[1, 0].float() / 255
+    assert small[0].max() == small[14, 14] == 0
+    assert small[14].max() > 0.7
+    rows = (large > 0.3).any(1).nonzero().flatten()
+    assert 23 <= rows[-1] - rows[0] + 1 <= 25
+    assert large[14, 14] > 0.3  # the line within the ring is part of the drawing
+    with pytest.raises(UsageError, match="at least 200 drawings to learn from, found ink in 0"):
+        drawings.read_drawings(files[2:3] * 200, lambda *_: None, told.append)
+
+
+def test_copies_are_told_from_new_drawings(digits):
+    known = digits.images[:200].float() / 255
+    moved = torch.roll(known[7:9], (2, -1), (2, 3))
+    drawn = torch.cat([moved, moved.flip(3), torch.rand(1, 1, 28, 28)])
+    found = drawings.compare(drawn, known, 2, mirror=False)
+    assert found.copied.tolist() == [True, True, False, False, False]
+    assert found.distances[:2].max() < 1e-3
+    assert torch.allclose(found.nearest[:2], moved, atol=1e-6)
+    assert drawings.compare(drawn, known, 2, mirror=True).copied.tolist() == [True] * 4 + [False]
+    others = digits.images[200:300].float() / 255  # by others: as rarely copies as those are of each other
+    assert drawings.compare(others, known, 2, mirror=False).copied.float().mean() < 0.2
+    assert drawings.compare(torch.zeros(1, 1, 28, 28), known, 0, mirror=False).median > 0.1
+
+
+def few_drawings(folder, digits, count):
+    folder.mkdir()
+    for number, image in enumerate(digits.images[:count, 0].numpy()):
+        Image.fromarray(image).save(folder / f"{number:03}.png")
+
+
+def test_a_network_learns_from_a_folder_of_drawings_and_says_what_it_copies(
+    quick, digits, monkeypatch, capsys
+):
+    small = LearningDrawings(epochs=3, batch_size=50, average=0.9, width=32, blocks=1, channels=4, strokes=1)
+    monkeypatch.setattr(
+        technique, "learning_from", lambda settings, _: small.changed({"mirror": settings.mirror})
+    )
+    few_drawings(quick / "mine", digits, 200)
+    (quick / "mine" / "notes.txt").write_text("no picture")
+    words = ["imagine", "--of", "mine", "--samples", "6", "--steps", "3"]
+    assert main(words) == 0
+    assert re.search(r"\d of 6 are copies: nearer to one of your 200 drawings", capsys.readouterr().err)
+    sheet = open_picture(quick / "imagine-own.png")
+    assert sheet.shape[2] == 16 + 4 * (224 + 16)
+    assert not (quick / "imagine-own.unfinished").exists()
+    monkeypatch.setattr(technique, "learn", None)  # what was learned is on this machine
+    assert main([*words, "--no-pairs", "--force", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert 0 <= found["copies"] <= 6
+    assert 0 < found["distance"] < 1
+    assert (found["width"], found["height"]) == (6 * 112, 112)
+    assert len(list((quick / "empty-home" / "networks").glob("imagine-*.safetensors"))) == 1
+    few_drawings(quick / "few", digits, 3)
+    (quick / "none").mkdir()
+    for folder in ("few", "none", "missing", "imagine-own.png"):
+        assert main(["imagine", "--of", folder, "-o", "other.png", "--quiet"]) == 2
+    assert main(["imagine", "4", "--of", "mine", "-o", "other.png", "--quiet"]) == 2
+    errors = [line.partition(": ")[2] for line in capsys.readouterr().err.splitlines()]
+    assert errors[-5:] == [
+        "few: expected at least 200 drawings to learn from, got 3",
+        "none has no pictures in it: expected .png, .jpg, .jpeg, .webp or the like",
+        "missing does not exist: give a folder of at least 200 drawings",
+        "imagine-own.png is a file: give a folder of at least 200 drawings",
+        "--digits is for imagine: leave --of out, or leave --digits out",
+    ]
+
+
+def test_drawings_are_shifted_and_mirrored_in_training():
+    image = torch.zeros(1, 1, 28, 28, dtype=torch.uint8)
+    image[0, 0, 14, 10] = 255
+    random = torch.Generator().manual_seed(0)
+    seen = LearningDrawings(shift=1, mirror=True).varied(image.expand(200, -1, -1, -1), random)
+    places = {tuple(place) for place in (seen[:, 0] > 0).nonzero()[:, 1:].tolist()}
+    assert places == {(row, column) for row in (13, 14, 15) for column in (9, 10, 11, 16, 17, 18)}
+    assert torch.equal(LearningDrawings(shift=0).varied(image, random), image)
+    assert technique.learning_from(technique.OwnDrawings(training=600), 300).epochs == 200
 
 
 def test_stopped_learning_saves_the_digits_so_far_and_goes_on(quick, monkeypatch):

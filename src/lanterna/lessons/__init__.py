@@ -7,6 +7,7 @@ returns an `Outcome`, and a `LESSON`. Then add the file to `LESSONS`, in the lec
 from __future__ import annotations
 
 from lanterna.lessons import (
+    cells,
     circuits,
     curve,
     derivative,
@@ -33,7 +34,7 @@ LESSONS: dict[str, Lesson] = {
     module.LESSON.name: module.LESSON
     for module in (
         gates, derivative, circuits, neuron, layers, descent, curve, squash, digit, normalised,
-        edges, paths, functions, quickstart, painting, parts, dream, style, noise,
+        edges, paths, functions, quickstart, painting, parts, dream, style, noise, cells,
     )
 }  # fmt: skip
 

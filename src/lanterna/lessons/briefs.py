@@ -88,5 +88,12 @@ BRIEFS: dict[str, Brief] = {
         "Which would your friends take for yours? What gives the others away: the slant, the width of the "
         "line, or how a curve ends?",
     ),
+    "cells": Brief(
+        "Photograph a surface that you pass every day, and let it grow: `lanterna grow surface.jpg`. Save a "
+        "page in which it lives, `lanterna grow page grow.safetensors`, and hang a tablet with it beside the "
+        "surface.",
+        "What do people do with it first? What of the surface has the rule missed: its largest forms, its "
+        "colours, or its light?",
+    ),
 }  # fmt: skip
 """The brief of each lesson that has one, by name."""

@@ -20,7 +20,7 @@ from lanterna.lessons.circuit_picture import circuit_pictures, label
 from lanterna.lessons.lecture import grierson
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
 from lanterna.lessons.scalars import FUNCTIONS, Value, circuit
-from lanterna.lessons.text import counted
+from lanterna.lessons.text import counted, scientific
 from lanterna.techniques.technique import Settings
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ def _central_difference(settings: Circuits, nudged: Callable[[float], float], nu
         return (nudged(h) - nudged(-h)) / (2 * h)
     except (ValueError, ZeroDivisionError, OverflowError):
         raise UsageError(
-            f"expression: {settings.expression!r} is undefined {h:.0e} away from these numbers: change them"
+            f"expression: {settings.expression!r} is undefined {scientific(h)} away from these numbers: "
+            "change them"
         ) from None
 
 

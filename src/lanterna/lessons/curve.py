@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-_SEEDS = 9
-_NETWORK_SEEDS = 3  # the first of those seeds, with which a network is trained as well
+_SEEDS = 25
+_NETWORK_SEEDS = 5  # the first of those seeds, with which a network is trained as well
 _OVERFIT = 1.5  # times the lowest test error: from here on a curve follows the noise
 _STEPS = 1500  # of the network
 
@@ -104,6 +104,13 @@ def networks(settings: Curve, seeds: Sequence[int]) -> tuple[list[float], list[f
     )
 
 
+def _middle(values: Sequence[float]) -> str:
+    """Return the median, and between which values the middle half lies."""
+    quartiles = np.quantile(values, [0.25, 0.5, 0.75])
+    low, middle, high = (f"{value:.{2 if value < 10 else 0}f}" for value in quartiles)
+    return f"{middle} ({low} to {high})"
+
+
 def _rmse(prediction: Array, target: Array) -> float:
     return float(np.sqrt(np.mean((prediction - target) ** 2)))
 
@@ -115,7 +122,8 @@ def experiment(settings: Curve) -> Outcome:
     degrees = list(range(1, min(settings.degree, settings.points - 1) + 1))
     pairs = [[errors(settings, degree, seed) for seed in seeds] for degree in degrees]
     training = [float(np.median([pair[0] for pair in row])) for row in pairs]
-    test = [float(np.median([pair[1] for pair in row])) for row in pairs]
+    tests = [[pair[1] for pair in row] for row in pairs]
+    test = [float(np.median(row)) for row in tests]
     best = degrees[int(np.argmin(test))]
     nets = networks(settings, seeds[:_NETWORK_SEEDS])
     net_training, net_test = (float(np.median(values)) for values in nets[:2])
@@ -124,10 +132,11 @@ def experiment(settings: Curve) -> Outcome:
     words = (
         f"On the training points the error falls {'with every degree' if falls else 'with most degrees'}, "
         f"from {training[0]:.2f} for a straight line to {training[-1]:.2f}. Between them, on the true curve, "
-        f"it is {test[0]:.2f} for a straight line and lowest at degree {best} ({min(test):.2f})"
+        f"it is {test[0]:.2f} for a straight line and lowest at degree {best}, "
+        f"{_middle(tests[degrees.index(best)])}"
     )
     if best < degrees[-1]:
-        words += f"; at degree {degrees[-1]} it is {test[-1]:.2f}"
+        words += f"; at degree {degrees[-1]} it is {_middle(tests[-1])}"
     if rises:
         words += ": by then the curve follows the noise."
     elif best == degrees[-1]:
@@ -136,7 +145,8 @@ def experiment(settings: Curve) -> Outcome:
         words += ". With so little noise, or so many points, high degrees do no harm."
     words += (
         f" A network of {counted(settings.neurons, 'tanh neuron')} has an error of {net_training:.2f} on the "
-        f"training points and {net_test:.2f} between them."
+        f"training points and {_middle(nets[1])} between them. (Medians of {_SEEDS} samples, of "
+        f"{_NETWORK_SEEDS} for the network; half of the samples lie in the range in brackets.)"
     )
     numbers = {
         "best degree": float(best), "lowest test error": min(test), "test error of a line": test[0],

@@ -19,6 +19,7 @@ from pydantic import Field
 
 from lanterna.lessons.lecture import grierson
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Surface
+from lanterna.lessons.text import scientific
 from lanterna.techniques.technique import Settings
 
 if TYPE_CHECKING:
@@ -138,9 +139,10 @@ def _nudges(settings: Derivative) -> Outcome:
         best[name] for name in ("64 bits, one side", "64 bits, both sides", "32 bits, one side")
     )
     words = (
-        f"In 64 bits the best nudge to one side is about {one[0]:.0e}, with a relative error of "
-        f"{one[1]:.0e}. Nudging both sides, it is {two[0]:.0e}, with an error of {two[1]:.0e}. In 32 bits, "
-        f"the precision of most networks, it is {single[0]:.0e}, with an error of {single[1]:.0e}. "
+        f"In 64 bits the best nudge to one side is about {scientific(one[0])}, with a relative error of "
+        f"{scientific(one[1])}. Nudging both sides, it is {scientific(two[0])}, with an error of "
+        f"{scientific(two[1])}. In 32 bits, the precision of most networks, it is {scientific(single[0])} "
+        f"to one side, with an error of {scientific(single[1])}. "
     )
     words += (
         "If the nudge is larger, the curve bends too much over its length; if it is smaller, rounding errors "

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from lanterna.lessons.lecture import mital
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Surface
-from lanterna.lessons.text import counted, percent
+from lanterna.lessons.text import counted, percent, scientific
 from lanterna.techniques.technique import Settings
 
 if TYPE_CHECKING:
@@ -33,9 +33,10 @@ _OPTIMISERS: tuple[Optimiser, ...] = ("plain", "momentum", "adam")
 _WAVE = 2.2
 _FLAT = 0.02  # a derivative this small counts as level
 _FAR = 1e3  # a run this far out has diverged
-_RUNS = 40
+_RUNS, _DRAWN = 2000, 40  # from random places, and how many of their ends are drawn
 _RATES = (0.003, 0.1, 1.5)  # too small, right, too large
 _EXAMPLES = 256
+_SAMPLES = 9  # of the points that a line is fitted to
 _BATCHES = (1, 16, _EXAMPLES)
 _LINE = (0.8, -0.5)  # slope and intercept of the line that the points scatter around
 _START = np.array([1.5, 2.5])
@@ -119,28 +120,40 @@ def examples(seed: int) -> tuple[Array, Array]:
 
 
 def line_cost(line: Array, xs: Array, ys: Array) -> Array:
-    """Return half the mean squared error of lines `(..., 2)`, each a slope and an intercept."""
+    """Return half the mean squared error of lines `(..., 2)`, each a slope and an intercept.
+
+    The points are `(N,)`, or `(S, N)` for lines `(..., S, 2)` that each have their own.
+    """
     errors = line[..., :1] * xs + line[..., 1:] - ys
     mean: Array = np.square(errors).mean(-1) / 2
     return mean
 
 
 def line_gradient(line: Array, xs: Array, ys: Array) -> Array:
-    """Return the gradient of `line_cost` for one line, `(2,)`."""
-    errors = line[0] * xs + line[1] - ys
-    return np.array([(errors * xs).mean(), errors.mean()])
+    """Return the gradient of `line_cost`, in the shape of `line`."""
+    errors = line[..., :1] * xs + line[..., 1:] - ys
+    return np.stack([(errors * xs).mean(-1), errors.mean(-1)], -1)
+
+
+def samples(settings: Descent) -> tuple[Array, Array, Array]:
+    """Draw several samples of points, `(S, N)` each for x and y; return the lowest cost of each as well."""
+    drawn = [examples(settings.seed + number) for number in range(_SAMPLES)]
+    xs, ys = (np.stack(parts) for parts in zip(*drawn, strict=True))
+    lines = np.stack([best_line(*sample) for sample in drawn])
+    return xs, ys, line_cost(lines, xs, ys)
 
 
 def batched(settings: Descent, batch: int) -> Array:
-    """Fit the line with plain gradient descent on `batch` random examples a step."""
-    xs, ys = examples(settings.seed)
+    """Fit a line to each sample, with plain gradient descent on `batch` random examples a step."""
+    xs, ys, _ = samples(settings)
     rng = np.random.default_rng(settings.seed)
+    order = np.tile(np.arange(_EXAMPLES), (_SAMPLES, 1))
 
-    def gradient(line: Array) -> Array:
-        chosen = rng.choice(_EXAMPLES, batch, replace=False)
-        return line_gradient(line, xs[chosen], ys[chosen])
+    def gradient(lines: Array) -> Array:
+        chosen = rng.permuted(order, axis=1)[:, :batch]
+        return line_gradient(lines, np.take_along_axis(xs, chosen, 1), np.take_along_axis(ys, chosen, 1))
 
-    return descend(gradient, _START, settings.rate, _BATCH_STEPS)
+    return descend(gradient, np.tile(_START, (_SAMPLES, 1)), settings.rate, _BATCH_STEPS)
 
 
 def experiment(settings: Descent) -> Outcome:
@@ -171,8 +184,8 @@ def _valleys(settings: Descent) -> Outcome:
     holds = rest[right] > 0.9 and max(rest[small], rest[large]) < 0.5 and reached["plain"] < 0.9
     verdict: Verdict = "holds" if holds else "holds only when"
     words = (
-        f"{_RUNS} runs start at random places. After {settings.steps} steps, {percent(rest[small])} of them "
-        f"are at rest with a learning rate of {small:g}, {percent(rest[right])} with {right:g} and "
+        f"{_RUNS:,} runs start at random places. After {settings.steps} steps, {percent(rest[small])} of "
+        f"them are at rest with a learning rate of {small:g}, {percent(rest[right])} with {right:g} and "
         f"{percent(rest[large])} with {large:g}. "
     )
     if rest[right] > 0.9 and mean[large] < mean[right]:
@@ -191,7 +204,8 @@ def _valleys(settings: Descent) -> Outcome:
         **{f"lowest valley, {optimiser}": share for optimiser, share in reached.items()},
     }  # fmt: skip
     xs = np.linspace(-10, 10, 401)
-    ends = ended["plain"][np.abs(ended["plain"]) <= 10]
+    ends = ended["plain"][:_DRAWN]
+    ends = ends[np.abs(ends) <= 10]
     landscape = Chart(
         "The cost of one parameter, and where plain runs end", "x", "cost",
         [Line("cost", xs.tolist(), cost(xs).tolist()),
@@ -210,28 +224,28 @@ def _costs(name: str, path: list[float]) -> Line:
 
 def _two_parameters(settings: Descent) -> Outcome:
     """Fit a line with each optimiser, and draw the paths over the cost."""
-    xs, ys = examples(settings.seed)
+    xs, ys, minima = samples(settings)
+    start = np.tile(_START, (_SAMPLES, 1))
     paths = {
         optimiser: descend(
-            lambda line: line_gradient(line, xs, ys), _START, settings.rate, settings.steps, optimiser
+            lambda lines: line_gradient(lines, xs, ys), start, settings.rate, settings.steps, optimiser
         )
         for optimiser in _OPTIMISERS
     }
-    best = best_line(xs, ys)
-    minimum = float(line_cost(best, xs, ys))
-    needed = {optimiser: _steps_until(line_cost(path, xs, ys), minimum) for optimiser, path in paths.items()}
+    needed = {optimiser: _steps_until(line_cost(path, xs, ys), minima) for optimiser, path in paths.items()}
     words = (
         f"Now two parameters: fit a line to {_EXAMPLES} points, with a rate of {settings.rate:g}. Plain "
         f"gradient descent gets close to the lowest cost {_after(needed['plain'])}, momentum "
         f"{_after(needed['momentum'])}, Adam {_after(needed['adam'])}."
     )
-    numbers = {f"two parameters, {optimiser}: steps": float(steps or 0)
+    numbers = {f"two parameters, {optimiser}: steps": _median(steps)
                for optimiser, steps in needed.items()}  # fmt: skip
+    best = best_line(xs[0], ys[0])  # the chart shows the first sample
     slopes, intercepts = np.linspace(-2, 2, 64), np.linspace(-2, 3.5, 64)
-    heights = np.log10(line_cost(np.stack(np.meshgrid(slopes, intercepts), -1), xs, ys))
+    heights = np.log10(line_cost(np.stack(np.meshgrid(slopes, intercepts), -1), xs[0], ys[0]))
     chart = Chart(
         f"Two parameters: {settings.steps} steps with a rate of {settings.rate:g}", "slope", "intercept",
-        [*(Line(name, path[:, 0].tolist(), path[:, 1].tolist()) for name, path in paths.items()),
+        [*(Line(name, path[:, 0, 0].tolist(), path[:, 0, 1].tolist()) for name, path in paths.items()),
          Line("lowest cost", [float(best[0])], [float(best[1])], "marks")],
         surface=Surface(heights.tolist(), -2, 2, -2, 3.5),
     )  # fmt: skip
@@ -240,28 +254,32 @@ def _two_parameters(settings: Descent) -> Outcome:
 
 def _batch_sizes(settings: Descent) -> Outcome:
     """Fit the line with one example a step, a mini-batch or all examples."""
-    xs, ys = examples(settings.seed)
-    minimum = float(line_cost(best_line(xs, ys), xs, ys))
+    xs, ys, minima = samples(settings)
     lines, results = [], []
     numbers: dict[str, float] = {}
     for batch in _BATCHES:
         costs = line_cost(batched(settings, batch), xs, ys)
-        steps = _steps_until(costs, minimum)
-        noise = float(costs[-_BATCH_STEPS // 4 :].mean() - minimum)
+        steps = _steps_until(costs, minima)
+        noise = float(np.median((costs[-_BATCH_STEPS // 4 :] - minima).mean(0)))
         name = f"all {batch}" if batch == _EXAMPLES else f"{batch} at a time"
         used = [batch * step for step in range(1, _BATCH_STEPS + 1)]
-        lines.append(Line(name, used, np.maximum(costs[1:] - minimum, 1e-9).tolist()))
+        lines.append(Line(name, used, np.maximum(costs[1:, 0] - minima[0], 1e-9).tolist()))
+        total = batch * _median(steps)
         numbers |= {
-            f"batch of {batch}: steps": float(steps or 0),
-            f"batch of {batch}: examples": float(batch * (steps or 0)),
+            f"batch of {batch}: steps": _median(steps),
+            f"batch of {batch}: examples": total,
             f"batch of {batch}: final excess cost": noise,
         }
-        needed = f"{steps} steps" if steps else f"more than {_BATCH_STEPS} steps"
-        total = f"{batch * steps:,} in all, " if steps else ""
+        needed = f"{_ranged(steps)} steps" if total else f"more than {_BATCH_STEPS} steps"
+        used_up = f"{total:,.0f} in all, " if total else ""
         results.append(
-            f"{needed} with {counted(batch, 'example')} a step ({total}ending {noise:.1g} above the minimum)"
+            f"{needed} with {counted(batch, 'example')} a step ({used_up}ending {scientific(noise)} above "
+            "the minimum)"
         )
-    words = f"Getting within {_CLOSE:g} of the lowest cost takes {', '.join(results)}."
+    words = (
+        f"Getting within {_CLOSE:g} of the lowest cost takes {', '.join(results)}. (Medians of {_SAMPLES} "
+        "samples of points, and the range of the steps in brackets.)"
+    )
     chart = Chart(
         "Batch sizes", "examples used", "cost above the minimum", lines,
         log_across=True, log_up=True,
@@ -274,13 +292,24 @@ def best_line(xs: Array, ys: Array) -> Array:
     return np.array(np.linalg.lstsq(np.stack([xs, np.ones_like(xs)], 1), ys, rcond=None)[0])
 
 
-def _steps_until(costs: Array, minimum: float) -> int | None:
-    """Return the first step at which the cost is close to the minimum, or None."""
-    return next((step for step, value in enumerate(costs) if value < minimum + _CLOSE), None)
+def _steps_until(costs: Array, minima: Array) -> list[int]:
+    """Return the first step at which the cost of each sample is close to its minimum; 0 if there is none."""
+    steps: list[int] = (costs < minima + _CLOSE).argmax(0).tolist()
+    return steps
 
 
-def _after(steps: int | None) -> str:
-    return f"after {steps} steps" if steps else "at no point"
+def _median(steps: list[int]) -> float:
+    """Return the median, or 0 if not all samples get close."""
+    return float(np.median(steps)) if all(steps) else 0.0
+
+
+def _ranged(steps: list[int]) -> str:
+    low, high = min(steps), max(steps)
+    return f"{_median(steps):.0f}" + (f" ({low} to {high})" if low < high else "")
+
+
+def _after(steps: list[int]) -> str:
+    return f"after {_ranged(steps)} steps" if all(steps) else "at no point"
 
 
 LESSON = Lesson(

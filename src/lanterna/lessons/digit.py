@@ -281,8 +281,10 @@ def _conclusion(
     )
     cost = statistics.median(colour) - statistics.median(grey)
     hidden = statistics.median(barely["in colour"]) - statistics.median(barely["in grey"])
+    costs = sum(with_colours > without for with_colours, without in zip(colour, grey, strict=True))
     if cost > _SMALL_LOSS:
         words += "So grey costs accuracy"
+        words += "" if costs == len(grey) else f" in {costs} of {len(grey)} trainings"
     elif cost < -_SMALL_LOSS:
         words += "So grey is easier to learn"
     else:

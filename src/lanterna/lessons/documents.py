@@ -1,4 +1,4 @@
-"""Lessons and their outcomes as JSON, and the recipe that a lesson's picture carries."""
+"""Outcomes of lessons as JSON, and the recipe that a lesson's picture carries."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from PIL import Image
 
 from lanterna.images.drawing import as_picture, as_png
 from lanterna.images.recipe import Recipe, make_recipe
-from lanterna.lessons import Chart, Finding, Line, Outcome, Picture, Surface
-from lanterna.lessons.briefs import BRIEFS
-from lanterna.lessons.exercises import exercises_as_json
+from lanterna.lessons.lesson import Chart, Finding, Line, Outcome, Picture, Surface
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
-    from lanterna.lessons import Lesson
+    from lanterna.lessons.lesson import Lesson
     from lanterna.techniques.technique import Settings
 
 
@@ -70,26 +68,6 @@ def _chart(document: Mapping[str, Any]) -> Chart | Picture:
     ]
     surface = document["surface"] and Surface(**document["surface"])
     return Chart(**{**document, "lines": lines, "surface": surface})
-
-
-def lesson_as_json(lesson: Lesson) -> dict[str, object]:
-    """Return a lesson as a JSON document: its texts, its exercises and its settings' schemas."""
-    return {
-        "name": lesson.name,
-        "title": lesson.title,
-        "question": lesson.question,
-        "claim": lesson.claim,
-        "quote": lesson.quote and dataclasses.asdict(lesson.quote),
-        "explanation": lesson.paragraphs,
-        "seen": " ".join(lesson.seen.split()),
-        "program": lesson.program,
-        "where": lesson.source,
-        "quick": lesson.quick,
-        "needs": list(lesson.needs),
-        "exercises": exercises_as_json(lesson.name),
-        "brief": BRIEFS[lesson.name]._asdict() if lesson.name in BRIEFS else None,
-        "settings": lesson.settings.model_json_schema()["properties"],
-    }
 
 
 def _finite(value: object) -> object:

@@ -48,7 +48,7 @@ def draw(lesson: Lesson, outcome: Outcome, *, words: bool = True) -> Tensor:
     Without `words`, draw the charts only.
     """
     count = len(outcome.charts)
-    columns = 2 if count == 4 else min(count, 3)
+    columns = 2 if count == 4 else min(count, 3 if words else 2)  # a notebook is narrow
     legend = max((len(_legend(chart)) for chart in outcome.charts if isinstance(chart, Chart)), default=0)
     text = textwrap.wrap(outcome.finding.words, 84 * columns) if words else []
     head, above = 75 if words else 0, _ABOVE + _LINE * legend

@@ -241,4 +241,10 @@ LESSON = Lesson(
         Octaves help: first dream on a small copy, in which the window covers a lot, then enlarge what
         was added and dream on, size by size. The large forms then hold smaller ones.
     """,
+    seen="""
+        The gradient is a picture: amber where a pixel should be lighter, blue where it should be
+        darker. It is strongest where the layer already finds something, so every step makes that
+        clearer. With one octave all the forms are as large as the layer's window. With three, the
+        small copy gets large ones first, and the next sizes add smaller ones.
+    """,
 )  # fmt: skip

@@ -8,7 +8,7 @@ the answer is right or gives a hint; it never reveals the answer, nor whether it
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, SupportsFloat
 
 import numpy as np
@@ -18,8 +18,9 @@ import torch.nn.functional as F
 from lanterna.errors import UsageError
 from lanterna.images.digits import mnist
 from lanterna.images.normalise import normalise
-from lanterna.lessons import curve, derivative, descent, dream, functions, gates, layers, neuron, noise
+from lanterna.lessons import cells, curve, derivative, descent, dream, functions, gates, layers, neuron, noise
 from lanterna.lessons.briefs import BRIEFS
+from lanterna.lessons.measured import measured
 from lanterna.lessons.scalars import circuit
 from lanterna.networks.coordinate_plan import CoordinatePlan
 from lanterna.networks.coordinates import Coordinates
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from torch import nn
+
+    from lanterna.lessons import Lesson
 
 _EXACT = 1e-6  # the tolerance for counts and for 0
 
@@ -125,6 +128,26 @@ def exercises_as_json(lesson: str) -> list[dict[str, object]]:
         }
         for exercise in _exercises(lesson)
     ]
+
+
+def lesson_as_json(lesson: Lesson) -> dict[str, object]:
+    """Return a lesson as a JSON document: its texts, its exercises and its settings' schemas."""
+    return {
+        "name": lesson.name,
+        "title": lesson.title,
+        "question": lesson.question,
+        "claim": lesson.claim,
+        "quote": lesson.quote and asdict(lesson.quote),
+        "explanation": lesson.paragraphs,
+        "seen": " ".join(lesson.seen.split()),
+        "program": lesson.program,
+        "where": lesson.source,
+        "quick": lesson.quick,
+        "needs": list(lesson.needs),
+        "exercises": exercises_as_json(lesson.name),
+        "brief": BRIEFS[lesson.name]._asdict() if lesson.name in BRIEFS else None,
+        "settings": lesson.settings.model_json_schema()["properties"],
+    }
 
 
 def _exercises(lesson: str) -> Sequence[Exercise]:
@@ -343,8 +366,6 @@ def _smallest_octave() -> float:
 
 def _forms_of_one_octave() -> str:
     """Compare the wavelengths that were measured in advance."""
-    from lanterna.lessons.measured import measured  # which uses this module
-
     found = measured(dream.LESSON)
     assert found is not None
     numbers = found.document["finding"]["numbers"]
@@ -361,6 +382,28 @@ def _guess_from_noise() -> float:
 def _spread_with_guidance() -> str:
     numbers = noise.experiment(noise.Noise(training=200)).finding.numbers
     return "more" if numbers["spread, guidance 4"] > numbers["spread, guidance 1"] else "less"
+
+
+def _steps_until_three_in_a_row_return() -> float:
+    start = torch.zeros(9, 9, dtype=torch.bool)
+    start[4, 3:6] = True
+    now, steps = cells.stepped(start, "3", "23"), 1
+    while not torch.equal(now, start):
+        now, steps = cells.stepped(now, "3", "23"), steps + 1
+    return steps
+
+
+def _steps_until_felt() -> float:
+    """Return after how many steps of the rule that spreads fastest a cell 40 away has changed."""
+    alive, steps = torch.zeros(3, 99, dtype=torch.bool), 0
+    alive[1, 10] = True
+    while not alive[1, 50]:
+        alive, steps = cells.stepped(alive, "12345678", "012345678"), steps + 1
+    return steps
+
+
+def _hole_in_a_maze() -> str:
+    return "fills" if cells.hole_of_life("3", "12345", 0)[-1] < 0.5 else "stays"
 
 
 def _gram_of_a_mirrored_painting() -> str:
@@ -751,6 +794,30 @@ EXERCISES: dict[str, Sequence[Exercise]] = {
             "What does guidance move samples away from?",
             "Look at the line of the spread.",
             _spread_with_guidance, choices=("more", "less"),
+        ),
+    ),
+    "cells": (
+        Exercise(
+            "In Life (born with 3, survives with 2 or 3), draw three living cells in a row on empty ground. "
+            "Take one step after another.",
+            "After how many steps does it look as it did at first?",
+            "Which cells die at the first step, and which are born? Count their neighbours.",
+            "Draw it on squared paper, and count the living neighbours of each square.",
+            _steps_until_three_in_a_row_return,
+        ),
+        Exercise(
+            "A hole is wiped into cells, 40 columns from a cell that is far from it.",
+            "After how many steps, at the soonest, can that cell feel it?",
+            "What does this mean for how fast a large texture can settle?",
+            "In one step, news reaches the next cell. How many cells is it to go?",
+            _steps_until_felt,
+        ),
+        Exercise(
+            "Choose the maze (born with 3, survives with 1 to 5), let it grow, and wipe a hole.",
+            "Does the hole fill again, or does it stay?",
+            "Nobody chose the maze's rule to heal. What do it and the learned texture have in common?",
+            "Try it, with Life beside it.",
+            _hole_in_a_maze, choices=("fills", "stays"),
         ),
     ),
 }  # fmt: skip

@@ -17,7 +17,7 @@ from pydantic import Field
 from lanterna.errors import UsageError
 from lanterna.lessons.lecture import grierson
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome
-from lanterna.lessons.text import counted, percent
+from lanterna.lessons.text import counted, percent, scientific
 from lanterna.techniques.technique import Settings
 
 if TYPE_CHECKING:
@@ -133,9 +133,9 @@ def _conclusion(
             f"One neuron has an error of {errors[0]:.3f}. Allow more neurons to compare."
         )
     words = (
-        f"The error falls from {errors[0]:.2g} with one neuron to {errors[-1]:.2g} with {sizes[-1]}. In the "
-        f"end it falls as n to the power of {-power:.1f}: twice as many neurons leave {percent(2**-power)} "
-        "of it. "
+        f"The error falls from {scientific(errors[0], 2)} with one neuron to {scientific(errors[-1], 2)} "
+        f"with {sizes[-1]}. In the end it falls as n to the power of {-power:.1f}: twice as many neurons "
+        f"leave {percent(2**-power)} of it. "
     )
     if errors[-1] > 0.9 * errors[0]:
         return "does not hold", (

@@ -98,12 +98,11 @@ def experiment(settings: Gates) -> Outcome:
     """Count evaluations for circuits of one gate, two, four and so on."""
     sizes = [2**power for power in range(settings.gates.bit_length()) if 2**power <= settings.gates]
     seeds = range(settings.seed, settings.seed + settings.tries)
-    found = {
-        method: [
-            statistics.median(evaluations(method, size, settings, seed) for seed in seeds) for size in sizes
-        ]
+    runs = {
+        method: [[evaluations(method, size, settings, seed) for seed in seeds] for size in sizes]
         for method in _METHODS
     }
+    found = {method: [statistics.median(each) for each in counts] for method, counts in runs.items()}
     small = {method: counts[0] for method, counts in found.items()}
     large = {method: counts[-1] for method, counts in found.items()}
     numbers = {
@@ -115,15 +114,17 @@ def experiment(settings: Gates) -> Outcome:
     cheapest = (
         arrives and large["analytic"] == min(large.values()) and small["analytic"] == min(small.values())
     )
+    ones, many = ([_ranged(runs[method][place]) for method in _METHODS] for place in (0, -1))
     words = (
-        f"To raise the output of one gate by {settings.rise:g}, random search needs {small['random']:.0f} "
-        f"evaluations, the numerical derivative {small['numerical']:.0f} and the analytic derivative "
-        f"{small['analytic']:.0f}. With {2 * sizes[-1]} inputs they need {large['random']:.0f}, "
-        f"{large['numerical']:.0f} and {large['analytic']:.0f}. The analytic derivative costs the same "
+        f"To raise the output of one gate by {settings.rise:g}, random search needs {ones[0]} evaluations, "
+        f"the numerical derivative {ones[1]} and the analytic derivative {ones[2]}. With {2 * sizes[-1]} "
+        f"inputs they need {many[0]}, {many[1]} and {many[2]}. The analytic derivative costs the same "
         "however many inputs there are. The numerical one needs an extra evaluation for every input, so that "
         "with many inputs even random search is "
         f"{'cheaper' if large['random'] < large['numerical'] else 'hardly more expensive'}."
     )
+    if settings.tries > 1:
+        words += f" (Medians of {settings.tries} circuits, and their range in brackets.)"
     if not arrives:
         words = f"Not every method got there within {_MAX_EVALUATIONS:,} evaluations. {words}"
     inputs = [2 * size for size in sizes]
@@ -136,6 +137,12 @@ def experiment(settings: Gates) -> Outcome:
         f"Until the output has risen by {settings.rise:g}", "inputs", "evaluations", lines, True, True
     )
     return Outcome(Finding("holds" if cheapest else "does not hold", words, numbers, tuple(seeds)), [chart])
+
+
+def _ranged(counts: list[int]) -> str:
+    """Return the median, and the range if there is one."""
+    low, high = min(counts), max(counts)
+    return f"{statistics.median(counts):.0f}" + (f" ({low} to {high})" if low < high else "")
 
 
 LESSON = Lesson(

@@ -87,6 +87,7 @@ def _modules(name: str) -> set[str]:
     return found
 
 
+@cache  # so that a fingerprint is of one version of the files, even if they change meanwhile
 def _source(module: str) -> str:
     return inspect.getsource(importlib.import_module(module))
 

@@ -25,6 +25,7 @@ from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Pictu
 from lanterna.lessons.loop import descend
 from lanterna.lessons.photographs import photograph
 from lanterna.lessons.progress import track
+from lanterna.lessons.subjects import SUBJECTS
 from lanterna.lessons.text import counted, listed, of_runs
 from lanterna.techniques.paint.pixels import psnr
 from lanterna.techniques.technique import Settings
@@ -163,8 +164,8 @@ def experiment(settings: PaintingSteps) -> Outcome:
         Picture(
             f"{name}: {result.db:.1f} dB",
             enlarge(_beside(result, settings.size), 2 * _SIDE),
-            f"on the left the {settings.photograph} as the network paints it after this change, on the right "
-            "what it should paint",
+            f"on the left the {SUBJECTS[settings.photograph]} as the network paints it after this change, on "
+            "the right what it should paint",
         )
         for name, result in zip(_CHANGES, changes, strict=True)
     ]

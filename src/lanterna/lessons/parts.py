@@ -21,6 +21,7 @@ from lanterna.lessons.lecture import grierson
 from lanterna.lessons.lesson import Finding, Lesson, Outcome, Picture
 from lanterna.lessons.loop import descend
 from lanterna.lessons.photographs import photograph
+from lanterna.lessons.subjects import SUBJECTS
 from lanterna.lessons.text import listed, percent
 from lanterna.networks import open_network
 from lanterna.networks.digits import conv, to_channels_last
@@ -42,6 +43,10 @@ if TYPE_CHECKING:
 
 Photograph = Literal["chelsea", "astronaut", "coffee"]
 Texture = Literal["gravel", "brick", "grass", "coffee", "astronaut"]
+_SHOWN: dict[Texture, str] = {
+    "gravel": "gravel", "brick": "bricks", "grass": "grass", "coffee": "a cup of coffee",
+    "astronaut": "an astronaut",
+}  # fmt: skip
 _STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 _CONTENT_LAYER = "relu4_2"
 _BATCH = 128
@@ -193,19 +198,24 @@ def _outcome(settings: Parts, results: Sequence[Result]) -> Outcome:
         f"{percent(weights.after, 1)} of test digits ({percent(weights.before)} before). It changes a "
         f"picture until that network is {percent(digit.after)} sure that it is a {settings.class_} "
         f"({percent(digit.before)} before). It changes a photograph until {settings.layer} is "
-        f"{dream.after:.1f} times as active, and another copy until its Gram matrices are "
-        f"{style.before / max(style.after, 1e-9):.0f} times closer to the painting's."
+        f"{dream.after:.{0 if dream.after > 10 else 1}f} times as active, and another copy until its Gram "
+        f"matrices are {style.before / max(style.after, 1e-9):.0f} times closer to those of a photograph of "
+        f"{_SHOWN[settings.style]}."
     )
     missed = [name for name, good in worked.items() if not good]
     if missed:
         words += f" With these settings the results for {listed(missed)} did not get far enough."
     if settings.steps < _VISIBLE_STEPS:
         words += f" The photographs hardly look different yet: --set steps={_VISIBLE_STEPS} takes more steps."
+    subject = SUBJECTS[settings.photograph]
     titles = (
         ("1. Weights, for the right class", "kernels of the first layer, after training"),
         (f"2. A picture, for the class {settings.class_}", "a digit that nobody wrote"),
-        (f"3. A photograph, for more activity in {settings.layer}", f"{settings.photograph}, dreamed"),
-        (f"4. A photograph, for {settings.style}'s Gram matrices", f"{settings.photograph} in that style"),
+        (f"3. A photograph, for more activity in {settings.layer}", f"the {subject}, dreamed"),
+        (
+            "4. A photograph, for another's Gram matrices",
+            f"the {subject} in the style of a photograph of {_SHOWN[settings.style]}",
+        ),
     )
     pictures = [
         Picture(title, result.picture, words) for (title, words), result in zip(titles, results, strict=True)

@@ -18,7 +18,7 @@ from lanterna.images.drawing import overlay_signed
 from lanterna.lessons.lecture import grierson_on_broad
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Picture
 from lanterna.lessons.progress import track
-from lanterna.lessons.text import counted, percent
+from lanterna.lessons.text import counted, percent, scientific
 from lanterna.probes.ablation import ablation
 from lanterna.probes.paths import heat, paths
 from lanterna.probes.running import INPUT, weights_of
@@ -66,10 +66,13 @@ def opened(name: str) -> Network:
 
 
 def remaining(network: Network, images: Tensor, answers: Sequence[int], by: By, seed: int) -> list[float]:
-    """Return which share of the answer remains as more connections are cut, averaged over digits."""
+    """Return which share of the answer remains as more connections are cut, averaged over digits.
+
+    For each digit, other random ones are cut.
+    """
     shares = torch.stack([
-        ablation(network, image, answer, by, _SHARES, seed=seed)
-        for image, answer in zip(images, answers, strict=True)
+        ablation(network, image, answer, by, _SHARES, seed=seed + number)
+        for number, (image, answer) in enumerate(zip(images, answers, strict=True))
     ])  # fmt: skip
     return (shares / shares[:, :1]).mean(0).tolist()
 
@@ -151,7 +154,7 @@ def _conclusion(
     words = (
         f"{which}, a {label}, is read as {found.answer} with a logit, the score of an answer, of "
         f"{found.value:.2f}. At every layer the contributions add up to that, "
-        f"{'but for rounding' if adds_up else f'but for {found.error:.2g}'}. "
+        f"{'but for rounding' if adds_up else f'but for {scientific(found.error)}'}. "
         f"Without the {_short(settings.cut)} of its connections that contribute most, {changed}. On average "
         f"over {counted(settings.digits, 'digit')}: {_fate(index, by_paths)}. Cut as many of the largest "
         f"weights instead and {percent(by_weights)} of the answer remains, or random ones and "

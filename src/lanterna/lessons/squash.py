@@ -177,16 +177,17 @@ def experiment(settings: Saturation) -> Outcome:
         reached["suited sigmoid", deepest] > settings.runs / 2
         and reached["sigmoid", deepest] <= settings.runs / 2
     ):
+        suited = _needed(settings, runs["suited sigmoid", deepest], spread=True)
         words += (
-            " Nor because of the sigmoid's shape: the same sigmoid "
-            f"learns in {_needed(settings, runs['suited sigmoid', deepest])} steps if its weights start "
-            "larger and its biases cancel the mean of its inputs (the suited sigmoid). What stops it "
+            f" Nor because of the sigmoid's shape: the same sigmoid learns in {suited} steps if its weights "
+            "start larger and its biases cancel the mean of its inputs (the suited sigmoid). What stops it "
             "at depth is the start."
         )
     relu, tanh, sigmoid = (runs[activation, deepest] for activation in ("relu", "tanh", "sigmoid"))
     words = (
         f"With {counted(deepest, 'hidden layer')} ReLU needs {_needed(settings, relu, spread=True)} steps, "
-        f"tanh {_needed(settings, tanh)} and sigmoid {_needed(settings, sigmoid)}. {words}"
+        f"tanh {_needed(settings, tanh, spread=True)} and sigmoid {_needed(settings, sigmoid)} until "
+        f"{percent(settings.goal)} of the first {_TEST_DIGITS:,} test digits are read. {words}"
     )
     numbers = {
         f"{activation}, {depth}: {what}": float(value)

@@ -200,7 +200,8 @@ def experiment(settings: StyleTransfer) -> Outcome:
         f"From noise, {settings.steps} steps bring the Gram matrices {_about(closer)} times closer to those "
         f"of a painting (with three paintings, {min(closer):.0f} to {max(closer):.0f} times). Cut a painting "
         f"into squares and shuffle them: its content, compared place by place, changes {_about(times)} times "
-        "as much as its Gram matrices; those of another painting are far away, as the table shows. With the "
+        f"as much as its Gram matrices ({min(times):.0f} to {max(times):.0f} times); those of another "
+        "painting are far away, as the table shows. With the "
         f"content of the {subject} as a second goal, the distance from the {subject} "
         f"{_changed(before[1], final[1])}, and that from the style {_changed(before[0], final[0])}."
     )
@@ -296,5 +297,11 @@ LESSON = Lesson(
         Early layers have small maps of colours and short lines, so on their own they give a coloured
         grain. Later ones add larger forms. For content we compare the maps of one late layer place by
         place instead. Ask for both, and you get your photograph, painted.
+    """,
+    seen="""
+        Each square of the Gram matrix belongs to two maps, and is strong if both find their feature in
+        the same places. Shuffle the picture: nearly every place of the maps changes, and the matrix
+        hardly does. So noise that is changed until it has the same matrix gets the colours and lines
+        of the picture, but not its arrangement.
     """,
 )  # fmt: skip

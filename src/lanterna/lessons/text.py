@@ -7,10 +7,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 def percent(share: float, digits: int = 0) -> str:
     """Return a share as a percentage: `51 %`."""
     return f"{100 * share:.{digits}f} %"
+
+
+def scientific(value: float, digits: int = 1) -> str:
+    """Return a number with so many significant digits, a small one with a power of ten: `9 × 10⁻⁹`."""
+    rounded = float(f"{value:.{digits}g}")
+    if not 0 < abs(rounded) < 1e-4:
+        return f"{rounded:g}"
+    mantissa, power = f"{rounded:.{digits - 1}e}".split("e")
+    times = "" if float(mantissa) == 1 else f"{mantissa} × "
+    return f"{times}10{str(int(power)).translate(_SUPERSCRIPTS)}"
 
 
 def counted(count: int, noun: str) -> str:

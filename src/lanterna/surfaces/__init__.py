@@ -1,1 +1,1 @@
-"""The user interfaces: command line, studio, notebook, rendering of many pictures, and standalone pages."""
+"""The user interfaces: command line, studio, class, notebook, render, and standalone pages."""

@@ -10,10 +10,14 @@ import json
 import sqlite3
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field, TypeAdapter
+from typing_extensions import TypedDict
 
 from lanterna.errors import LanternaError, MissingError, UsageError
 from lanterna.files import make_parent
+from lanterna.surfaces.classroom.rounds import KINDS, PICTURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -39,6 +43,55 @@ Strokes = list[list[int]]
 """Lines of a pen, each as x, y, x, y … from 0 to 255."""
 Sight = Literal["shown", "waiting", "hidden"]
 """Whether a drawing is on the screen, waits to be shown by the teacher, or was hidden by the teacher."""
+
+
+_Level = Annotated[int, Field(ge=0, le=255)]
+_Chances = Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=10, max_length=10)]
+_Digit = Annotated[int, Field(ge=0, le=9)]
+
+
+class _Reading(TypedDict, total=False):
+    chances: _Chances
+    own: _Chances
+
+
+class _Question(TypedDict, total=False):
+    """What is voted on: how a drawing is read, a lesson's claim, or one of its exercises."""
+
+    drawing: int
+    lesson: str
+    exercise: int
+    title: str
+    text: str
+    choices: list[str]
+
+
+class _Result(TypedDict, total=False):
+    """What came of a round, by kind; `note` says why nothing did."""
+
+    note: str
+    right: int
+    words: str
+    learned: int
+    curve: list[float]
+    step: int
+    steps: int
+    loss: float
+    accuracy: float
+    reads: dict[str, _Digit]
+    photograph: bool
+    painted: dict[Literal["first", "second", "both"], str]
+    digits: Annotated[
+        list[Annotated[list[_Level], Field(min_length=784, max_length=784)]], Field(max_length=PICTURES)
+    ]
+    imagined: list[int]
+
+
+_Stroke = Annotated[list[_Level], Field(min_length=2)]
+_STROKES = TypeAdapter(Annotated[list[_Stroke], Field(min_length=1)])
+_READING, _QUESTION, _RESULT = TypeAdapter(_Reading), TypeAdapter(_Question), TypeAdapter(_Result)
+_DRAWING = TypeAdapter(tuple[int, _Digit | None, Sight])
+_CHOICES = TypeAdapter(list[Annotated[int, Field(ge=0)]])
 
 
 class Drawing(NamedTuple):
@@ -112,6 +165,30 @@ class ClassFile:
             found = self._db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
             if {row[0] for row in found} != set(_TABLES):
                 raise sqlite3.DatabaseError("other tables")
+        self._check()
+
+    def _check(self) -> None:
+        """Check every value: the file may come from a stranger. Errors: `UsageError`."""
+        try:
+            drawings = {0}
+            for id_, step, asked, strokes, reading, sight in self._db.execute(
+                "SELECT id, step, asked, strokes, reading, sight FROM drawings"
+            ):
+                drawings.add(id_)
+                _STROKES.validate_json(strokes)
+                _READING.validate_json(reading or "{}")
+                _DRAWING.validate_python((step, asked, sight))
+            for kind, step, question, result in self._db.execute(
+                "SELECT kind, step, question, result FROM rounds"
+            ):
+                _RESULT.validate_json(result)
+                if _QUESTION.validate_json(question).get("drawing", 0) not in drawings:
+                    raise ValueError("a question about no drawing")
+                KINDS[kind].steps[step]
+            for (choices,) in self._db.execute("SELECT choices FROM votes"):
+                _CHOICES.validate_json(choices)
+        except (ValueError, LookupError, TypeError) as error:
+            raise UsageError(f"{self.path} is damaged, or was not written by Lanterna") from error
 
     def _transaction(self) -> _Transaction:
         return _Transaction(self._db)

@@ -8,6 +8,7 @@ code on the screen.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -99,6 +100,7 @@ def phones_app(room: Room, web: Files, *, port: int, host: str | None = None) ->
         exception_handlers={
             LanternaError: error_handlers.lanterna_error,
             HTTPException: _http_error,
+            sqlite3.Error: not_written,
             Exception: error_handlers.internal_error,
         },
     )
@@ -168,6 +170,11 @@ async def _events(request: Request) -> Response:
     """Stream what the phone is to show."""
     events = _room(request).phone_events(_phone(request))
     return StreamingResponse(events, 200, {"cache-control": "no-store"}, "text/event-stream")
+
+
+async def not_written(_: Request, error: Exception) -> Response:
+    """Return 503 if the class's file cannot be written; a phone then sends its drawing again."""
+    return ApiResponse({"error": f"the class's file cannot be written: {error}"}, 503)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sqlite3
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +13,7 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from lanterna.errors import LanternaError
+from lanterna.surfaces.classroom.phones import not_written
 from lanterna.surfaces.studio.messages import Body
 from lanterna.surfaces.studio.routes import error_handlers
 from lanterna.surfaces.studio.routes.look import PATH as LOOK_PATH
@@ -77,6 +79,7 @@ def projector_app(room: Room, web: Files) -> Starlette:
         exception_handlers={
             LanternaError: error_handlers.lanterna_error,
             KeyError: error_handlers.not_found,
+            sqlite3.Error: not_written,
             HTTPException: error_handlers.http_error,
             Exception: error_handlers.internal_error,
         },

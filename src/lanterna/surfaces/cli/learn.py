@@ -14,9 +14,9 @@ from lanterna.glossary import GLOSSARY, look_up
 from lanterna.images import check_picture_path, save_picture
 from lanterna.lessons import LESSONS
 from lanterna.lessons.answers import check_explanation, save_answer
-from lanterna.lessons.documents import lesson_as_json, lesson_recipe, outcome_as_json
+from lanterna.lessons.documents import lesson_recipe, outcome_as_json
 from lanterna.lessons.drawing import draw
-from lanterna.lessons.exercises import check, exercises_as_json, find_exercise, sheet
+from lanterna.lessons.exercises import check, exercises_as_json, find_exercise, lesson_as_json, sheet
 from lanterna.lessons.hand_in import hand_in as hand_in_page
 from lanterna.lessons.progress import report_to
 from lanterna.surfaces.cli.common import (

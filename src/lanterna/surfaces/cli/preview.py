@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from lanterna.images.drawing import as_image
-from lanterna.surfaces.cli.common import progress, say, stoppable
+from lanterna.surfaces.cli.common import on_terminal, progress, say, stoppable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +30,7 @@ Protocol = Literal["kitty", "half blocks"]
 Show = Callable[["Tensor", str], None]
 
 _MIN_INTERVAL = 0.25  # seconds between two redraws
+_LINE_EVERY = 10.0  # seconds between two lines of progress where there is no terminal for a bar
 _MAX_SHARE = 0.1  # of the time that is spent on drawing
 _KITTY_SIDE = 1024
 _MAX_PAYLOAD = 4096  # bytes in one command of the kitty protocol
@@ -83,6 +84,7 @@ def watching(
     """Yield a function that shows frames: as a picture in the terminal if requested, otherwise as a bar.
 
     `title` names the work, `describe` returns a frame's numbers as text, `rows` returns lines that stay.
+    Where there is no terminal for a bar, a line is printed every ten seconds.
     """
     begun = time.perf_counter()
     reason = why_not() if shown else None
@@ -98,12 +100,20 @@ def watching(
 
             yield watch
         return
+    due = 0.0 if on_terminal() else begun + _LINE_EVERY
     with progress(title, quiet=quiet) as update:
 
         def watch_steps(frame: "Frame") -> None:
-            for row in rows(frame):
-                say(row, quiet=quiet)
-            update(frame.step, frame.steps, f"{time.perf_counter() - begun:.0f} s{describe(frame)}")
+            nonlocal due
+            now = time.perf_counter()
+            note = f"{now - begun:.0f} s{describe(frame)}"
+            lines = list(rows(frame))
+            if due and now > due and not lines and frame.step < frame.steps:
+                lines = [f"{title}: {frame.step:,} of {frame.steps:,}, {note}"]
+            for line in lines:
+                say(line, quiet=quiet)
+            due = now + _LINE_EVERY if due and lines else due
+            update(frame.step, frame.steps, note)
 
         yield watch_steps
 

@@ -151,14 +151,16 @@ def exercises(name: str) -> Sheet:
 def _table(rows: Sequence[Sequence[str]]) -> str:
     if not rows:
         return ""
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in rows[0])
+    head = "".join(f'<th style="text-align: left">{escape(cell)}</th>' for cell in rows[0])
     code = [name in CODE_COLUMNS for name in rows[0]]
     body = "".join(f"<tr>{''.join(map(_cell, row, code))}</tr>" for row in rows[1:])
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<table style="table-layout: auto"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def _cell(text: str, is_code: bool) -> str:
     style = ' style="text-align: left; vertical-align: top"'
     if is_code:
-        return f"<td{style}><pre><code>{escape(text)}</code></pre></td>"
+        # JupyterLab breaks lines of code within words.
+        lines = "white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere"
+        return f'<td{style}><pre style="{lines}"><code>{escape(text)}</code></pre></td>'
     return f"<td{style}>{escape(text)}</td>"

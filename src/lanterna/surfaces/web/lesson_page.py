@@ -14,7 +14,7 @@ WIDGETS = {
     "gates": "gates", "derivative": "slope", "circuits": "circuit", "neuron": "neuron", "layers": "rings",
     "descent": "hill", "curve": "sketch", "functions": "sketch",
     "squash": "chain", "normalised": "booth", "edges": "kernel", "quickstart": "loss",
-    "painting": "waves", "parts": "loop",
+    "painting": "waves", "parts": "loop", "dream": "clouds", "style": "gram", "cells": "cells",
 }  # fmt: skip
 """Lesson -> its interactive widget, a module of `web/lessons/`, as in the studio."""
 

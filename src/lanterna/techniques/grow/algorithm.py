@@ -103,7 +103,7 @@ def learn(
     """
     example = example_of(picture, settings.detail)
     checkpointer = Checkpointer(checkpoint, settings, [example], checkpoint_every)
-    training = _Training(example, settings, network, choose_device(device))
+    training = Training(example, settings, network, choose_device(device))
     return checkpointer.frames_of(training, _frames(training, checkpointer), resume=resume)
 
 
@@ -122,7 +122,7 @@ def example_of(picture: Tensor, detail: int) -> Tensor:
     return square.clamp(0, 1)
 
 
-def _frames(training: _Training, checkpointer: Checkpointer) -> Generator[LearningFrame, Any, None]:
+def _frames(training: Training, checkpointer: Checkpointer) -> Generator[LearningFrame, Any, None]:
     reuse_memory()  # each step allocates and frees the same large blocks
     begun, first, due = time.perf_counter(), training.step, 0.0
     try:
@@ -140,7 +140,7 @@ def _frames(training: _Training, checkpointer: Checkpointer) -> Generator[Learni
         checkpointer.write(training.state())
 
 
-class _Training:
+class Training:
     """The rule in training, the pool of planes and the optimiser."""
 
     def __init__(self, example: Tensor, settings: Learning, network: Network, device: torch.device) -> None:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
+from lanterna.devices import choose_device
 from lanterna.errors import UsageError
 from lanterna.files import atomic_write
 from lanterna.settings import networks_folder
 from lanterna.techniques.derive import film_of
 from lanterna.techniques.grow.algorithm import Learning, LearningFrame, example_of, learn
+from lanterna.techniques.grow.estimate import estimate_growth, seconds_to_learn
 from lanterna.techniques.grow.page import STILL, texture_page
 from lanterna.techniques.grow.rule import Rule, colours, grown, grown_picture, open_rule
 from lanterna.techniques.learned import LearnedOnce
@@ -28,9 +30,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.techniques.execute import Job
-    from lanterna.techniques.technique import Frames
+    from lanterna.techniques.technique import Estimate, Frames
 
 SUFFIX = ".safetensors"
+_SHORT = 50  # steps of training that are done sooner than estimated
 _SHOWN = 512  # cells along each side of the preview of a large texture
 
 
@@ -125,6 +128,20 @@ def _grow(job: Job) -> Work:
     return Work(frames, results)
 
 
+def _estimate(job: Job) -> Estimate:
+    """Estimate growing the texture, and learning its rule if that is still to be done."""
+    settings: Grow = job.settings
+    growing = estimate_growth(settings.size, settings.steps)
+    learning = learning_of(settings)
+    (picture,) = job.pictures("picture")
+    example = example_of(picture, learning.detail)
+    if learning.training < _SHORT or rule_file(example, learning).is_file():
+        return growing
+    device, network = choose_device(job.device), job.open_network("vgg19")
+    seconds = seconds_to_learn(example, learning, network, device)
+    return replace(growing, seconds=growing.seconds + seconds)
+
+
 def _describe(frame: Frame) -> str:
     loss = frame.numbers.get("loss")
     return "" if loss is None else f", learning, loss {loss:.3f}"
@@ -135,6 +152,7 @@ GROW = Technique(
     settings=Grow, run=_grow, networks=lambda _: ("vgg19",),
     inputs=(Input("picture", "a picture of the texture", required=True, example="gravel"),),
     shown_first=("size", "seed", "training", "detail"), resumes="always", describe=_describe,
+    estimate=_estimate,
     sidecar=("texture", SUFFIX),
     manual="""Let a texture grow from nothing, learned from a picture of bark, bricks or brush strokes.
 
@@ -254,7 +272,7 @@ def _blend(old: Tensor, new: Tensor, share: float) -> Tensor:
 
 FILM = film_of(
     GROW, name="grow-film", title="A film", help="A film of a texture that moves, and ends where it begins.",
-    settings=Film, film_flag="film", outputs=("film",), sidecar=None,
+    settings=Film, film_flag="film", outputs=("film",), sidecar=None, estimate=lambda _: None,
     shown_first=("size", "frames", "fps", "speed"), frames=_film,
     length=lambda job: (job.settings.frames, job.settings.fps),
 )  # fmt: skip

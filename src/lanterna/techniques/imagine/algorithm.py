@@ -29,6 +29,7 @@ from pydantic import Field
 from torch import Tensor
 
 from lanterna.devices import choose_device, fast_dtype, reuse_memory, without_dynamo
+from lanterna.images.digits import random_shift
 from lanterna.networks.digits import CLASSES, SIDE
 from lanterna.techniques.checkpoint import Checkpointer, load_optimiser, step_generator
 from lanterna.techniques.imagine.network import FlowNetwork
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 _NEAREST = 0.05  # the smallest 1 - t to divide by: nearer to the digit, errors would be enlarged too much
 _DROPPED = 0.1  # the share of training digits that are shown without their class
 _PREVIEW_STEPS, _PREVIEW_SHARE = 6, 12  # a preview is due after so many times the time that it takes
+_SHOWN = 10  # pictures of a preview
 _BATCH = 250  # pictures that are drawn at once
 
 
@@ -63,14 +65,34 @@ class Learning(Settings):
     channels: int = Field(default=32, ge=4, le=512, description="Channels of the convolutions.")
     strokes: int = Field(default=2, ge=0, le=32, description="Blocks of convolutions.")
 
+    def varied(self, images: Tensor, random: torch.Generator) -> Tensor:
+        """Return a batch of training pictures as they are shown: the digits as they are."""
+        del random
+        return images
+
     def steps(self, count: int) -> int:
         """Return the number of steps for `count` digits. The last batch of an epoch may be smaller."""
         return self.epochs * -(-count // self.batch_size)
 
 
+class LearningDrawings(Learning):
+    """How the network learns from a person's own drawings, which are few: each is shown in other places."""
+
+    epochs: int = Field(default=1000, ge=1, le=100_000, description="Passes over the drawings.")
+    shift: int = Field(default=2, ge=0, le=8, description="Pixels by which drawings are shifted at most.")
+    mirror: bool = Field(default=False, description="Mirror every second drawing, left to right.")
+
+    def varied(self, images: Tensor, random: torch.Generator) -> Tensor:
+        """Shift and mirror a batch of drawings `(N, 1, 28, 28)`."""
+        if self.mirror:
+            mirrored = torch.rand(len(images), 1, 1, 1, generator=random) < 0.5
+            images = torch.where(mirrored.to(images.device), images.flip(3), images)
+        return random_shift(images, random, self.shift) if self.shift else images
+
+
 @dataclass(frozen=True)
 class LearningFrame(Frame):
-    """The state of the training. `picture` shows the ten digits, always from the same noise.
+    """The state of the training. `picture` shows ten of them, always from the same noise.
 
     `numbers`: `loss` (the mean since the last frame), `epoch`, `examples_a_second` and `seconds_left`.
     `network` has the averaged weights so far.
@@ -132,6 +154,8 @@ class _Training:
     def __init__(self, digits: Digits, settings: Learning, device: torch.device) -> None:
         self.images, self.labels = digits.images.to(device), digits.labels.to(device)
         self.settings, self.device = settings, device
+        kinds = torch.tensor(sorted(set(self.labels.tolist())))
+        self.shown = one_hot(kinds[torch.arange(_SHOWN) % len(kinds)])
         self.network, self.averaged = (new_network(settings).to(device) for _ in range(2))
         self.optimiser = _optimiser(self.network, settings)
         self.step, self.steps = 0, settings.steps(len(self.images))
@@ -152,12 +176,9 @@ class _Training:
         chosen = self._order[batch * size : (batch + 1) * size].to(self.device)
         for group in self.optimiser.param_groups:
             group["lr"] = self.settings.learning_rate * _schedule(self.step / self.steps)
-        loss = flow_loss(
-            self.network,
-            as_values(self.images[chosen]),
-            one_hot(self.labels[chosen]),
-            step_generator(self.settings.seed, self.step),
-        )
+        random = step_generator(self.settings.seed, self.step)
+        images = self.settings.varied(self.images[chosen], random)
+        loss = flow_loss(self.network, as_values(images), one_hot(self.labels[chosen]), random)
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         self.optimiser.step()
@@ -174,9 +195,9 @@ class _Training:
             mean.lerp_(value, 1 - decay)
 
     def frame(self, steps_a_second: float) -> LearningFrame:
-        """Draw the ten digits from the same noise as always, and return the frame."""
+        """Draw ten pictures from the same noise as always, and return the frame."""
         begun = time.perf_counter()
-        picture = digit_row(draw(self.averaged, one_hot(torch.arange(CLASSES)), steps=_PREVIEW_STEPS))
+        picture = digit_row(draw(self.averaged, self.shown, steps=_PREVIEW_STEPS))
         self.preview_seconds = time.perf_counter() - begun
         if self.losses:
             self.loss, self.losses = self.loss_sum.item() / self.losses, 0

@@ -1,4 +1,4 @@
-"""Find a person's own digit in a picture, and centre it as the training digits are."""
+"""Find a person's own digit or drawing in a picture, and centre it as the training digits are."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from lanterna.images.ink import find_ink
 from lanterna.networks.digits import SIDE
 
 _BOX = 20  # pixels along the longer side of a digit, as in MNIST
+_LARGE_BOX = 24  # of a drawing
 
 
 def own_digit(picture: Tensor, name: str) -> Tensor:
@@ -24,8 +25,32 @@ def own_digit(picture: Tensor, name: str) -> Tensor:
     segments = find_ink(picture).segments.digits
     if not segments:
         raise UsageError(f"{name}: expected a picture of a digit, found no ink in it")
-    ink = torch.as_tensor(max(segments, key=lambda segment: segment.ink.size).ink).float()  # (h, w)
-    scale = _BOX / max(ink.shape)
+    ink = max(segments, key=lambda segment: segment.ink.size).ink
+    return _centred(torch.as_tensor(ink).float(), _BOX)
+
+
+def drawing(picture: Tensor) -> Tensor | None:
+    """Return all ink in a picture `(3, H, W)`, as light `(1, 28, 28)` in [0, 1]; None if there is none.
+
+    It is scaled to 24 pixels and its centre of mass moved to the middle.
+    """
+    found = find_ink(picture).segments
+    segments = [*found.digits, *found.marks]
+    if not segments:
+        return None
+    left, top = (min(segment.box[side] for segment in segments) for side in (0, 1))
+    right, bottom = (max(segment.box[side] for segment in segments) for side in (2, 3))
+    ink = torch.zeros(bottom - top, right - left)
+    for segment in segments:
+        x, y = segment.box[0] - left, segment.box[1] - top
+        part = ink[y : y + segment.height, x : x + segment.width]
+        part.copy_(part.maximum(torch.as_tensor(segment.ink).float()))
+    return _centred(ink, _LARGE_BOX)
+
+
+def _centred(ink: Tensor, box: int) -> Tensor:
+    """Scale ink `(h, w)` to `box` pixels, and move its centre of mass to the middle of `(1, 28, 28)`."""
+    scale = box / max(ink.shape)
     size = [max(1, round(side * scale)) for side in ink.shape]
     small = F.interpolate(ink[None, None], size=size, mode="bilinear", antialias=True)[0, 0]
     small = (small / small.max().clamp_min(1e-6)).clamp(0, 1)

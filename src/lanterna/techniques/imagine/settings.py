@@ -11,6 +11,22 @@ from lanterna.techniques.technique import Settings
 MAX_DIGITS = 400
 
 
+class OwnDrawings(Settings):
+    """Learn from a folder of your own drawings, and draw others."""
+
+    verb: ClassVar[str] = "imagine"
+
+    samples: int = Field(default=24, ge=1, le=MAX_DIGITS, description="Pictures to draw.")
+    steps: int = Field(default=20, ge=1, le=200, description="Steps from noise to picture.")
+    training: int = Field(
+        default=2000, ge=1, le=100_000, description="Training steps, if the network has to learn first."
+    )
+    mirror: bool = Field(default=False, description="Learn from each drawing and its mirror image.")
+    pairs: bool = Field(
+        default=True, description="Show beside each picture the drawing that is nearest to it."
+    )
+
+
 class Drawing(Settings):
     """What all ways of drawing share."""
 

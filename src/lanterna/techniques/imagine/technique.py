@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from dataclasses import replace
+from collections import deque
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from lanterna.devices import choose_device
-from lanterna.images.digits import mnist
+from lanterna.images.digits import Digits, mnist
+from lanterna.images.drawing import contact_sheet
+from lanterna.networks.digits import SIDE
 from lanterna.settings import networks_folder
 from lanterna.techniques.derive import film_of, sheet_of
 from lanterna.techniques.imagine.algorithm import (
     Learning,
+    LearningDrawings,
     LearningFrame,
     as_light,
     digit_row,
@@ -25,17 +32,21 @@ from lanterna.techniques.imagine.algorithm import (
     noise_of,
     one_hot,
 )
+from lanterna.techniques.imagine.drawings import (
+    Comparison,
+    check_enough,
+    compare,
+    drawings_in,
+    read_drawings,
+)
 from lanterna.techniques.imagine.ink import own_digit
 from lanterna.techniques.imagine.network import load_network, save_network
-from lanterna.techniques.imagine.settings import Between, Imagine, ImagineFilm, Like
+from lanterna.techniques.imagine.settings import Between, Imagine, ImagineFilm, Like, OwnDrawings
 from lanterna.techniques.learned import LearnedOnce
-from lanterna.techniques.technique import Frame, Input, Result, SheetCell, Technique, Work
+from lanterna.techniques.technique import Frame, Input, Report, Result, SheetCell, Technique, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
-    from pathlib import Path
-
-    from torch import Tensor
 
     from lanterna.techniques.execute import Job
     from lanterna.techniques.imagine.network import FlowNetwork
@@ -50,26 +61,34 @@ def learning_of(settings: Drawing) -> Learning:
     return Learning(epochs=settings.epochs)
 
 
-def network_file(learning: Learning) -> Path:
-    """Return the file of the network that learned this way."""
-    key = hashlib.sha256(learning.model_dump_json().encode()).hexdigest()[:8]
+def network_file(learning: Learning, drawings: Tensor | None = None) -> Path:
+    """Return the file of the network that learned this way, from these drawings if it is not from digits."""
+    learned_from = b"" if drawings is None else drawings.numpy().tobytes()
+    key = hashlib.sha256(learning.model_dump_json().encode() + learned_from).hexdigest()[:8]
     return networks_folder() / f"imagine-{key}.safetensors"
 
 
-def open_flow(learning: Learning, device: torch.device | str = "cpu") -> FlowNetwork:
+def open_flow(
+    learning: Learning, device: torch.device | str = "cpu", *, drawings: Tensor | None = None
+) -> FlowNetwork:
     """Open the network that learned this way. Errors: `LanternaError` if its file is damaged."""
-    network = load_network(new_network(learning), network_file(learning), learning.model_dump_json())
-    return network.to(device)
+    file = network_file(learning, drawings)
+    return load_network(new_network(learning), file, learning.model_dump_json()).to(device)
 
 
-def _learned(job: Job) -> LearnedOnce[LearningFrame]:
+def _learned(
+    job: Job, learning: Learning | None = None, drawings: Tensor | None = None
+) -> LearnedOnce[LearningFrame]:
     """Return the network of a job: the one on this machine, or one that learns first."""
-    learning = learning_of(job.settings)
-    file = network_file(learning)
+    learning = learning or learning_of(job.settings)
+    file = network_file(learning, drawings)
 
     def begin() -> tuple[Generator[LearningFrame, Any, None], int]:
-        job.fetch("mnist")
-        digits = mnist("train")
+        if drawings is None:
+            job.fetch("mnist")
+            digits = mnist("train")
+        else:
+            digits = Digits(drawings, torch.zeros(len(drawings), dtype=torch.int64))
         frames = learn(digits, learning, device=job.device, **job.checkpointing)
         return frames, learning.steps(len(digits.labels))
 
@@ -139,6 +158,86 @@ def _describe(frame: Frame) -> str:
     return f", learning, epoch {n['epoch']:.1f}, loss {n['loss']:.3f}" if "loss" in n else ""
 
 
+def learning_from(settings: OwnDrawings, count: int) -> LearningDrawings:
+    """Return how the network learns from so many drawings."""
+    kind = LearningDrawings(mirror=settings.mirror)
+    epochs = max(1, round(settings.training / kind.changed({"epochs": 1}).steps(count)))
+    return kind.changed({"epochs": epochs})
+
+
+def _own(job: Job) -> Work:
+    settings: OwnDrawings = job.settings
+    given = [file for file in job.sources("of") if isinstance(file, Path)]
+    files = drawings_in(given[0]) if len(given) == 1 else check_enough(given, "imagine")
+    drawings = read_drawings(
+        files, lambda done, total: job.progress("reading drawings", done, total), job.notify
+    )
+    learning = learning_from(settings, len(drawings))
+    learned = _learned(job, learning, drawings)
+    classes = _classes("0" * settings.samples)
+
+    def draw(network: FlowNetwork) -> Iterator[OwnFrame]:
+        device = next(network.parameters()).device
+        velocity = guided(network, classes.to(device), 1)
+        noise = noise_of(settings.seed, len(classes)).to(device)
+        with torch.inference_mode():
+            for step, values in enumerate(follow(velocity, noise, settings.steps), start=1):
+                light = as_light(values).cpu()
+                yield OwnFrame(step, settings.steps, picture=digit_row(light), drawn=light)
+
+    def results(frame: LearningFrame | OwnFrame, _: Any) -> list[Result]:
+        if isinstance(frame, LearningFrame):  # stopped: what the network draws so far
+            (frame,) = deque(draw(frame.network), maxlen=1)
+        found = compared(frame.drawn)
+        picture = _pairs(frame.drawn, found) if settings.pairs else digit_row(frame.drawn)
+        return [Result(picture, numbers={"copies": found.copies, "distance": found.median})]
+
+    @cache
+    def compared(drawn: Tensor) -> Comparison:
+        return compare(drawn, drawings.float() / 255, learning.shift, mirror=learning.mirror)
+
+    def report(frame: LearningFrame | OwnFrame) -> Report:
+        if isinstance(frame, LearningFrame):
+            return Report()
+        found = compared(frame.drawn)
+        document = {"copies": found.copies, "distance": round(found.median, 4)}
+        return Report(document, notes=[_honest(found, len(drawings))])
+
+    frames = learned.then(
+        lambda: draw(open_flow(learning, choose_device(job.device), drawings=drawings)), settings.steps
+    )
+    return Work(frames, results, report=report)
+
+
+@dataclass(frozen=True)
+class OwnFrame(Frame):
+    """Pictures on their way from noise to drawings: `drawn` `(N, 1, 28, 28)` in [0, 1]."""
+
+    drawn: Tensor = field(kw_only=True, repr=False)
+
+
+def _pairs(drawn: Tensor, found: Comparison) -> Tensor:
+    """Return a sheet of pictures, each beside the drawing nearest to it, and how far apart they are."""
+    tiles = [
+        (digit_row(torch.stack([one, other])), f"{'copy, ' if copied else ''}{100 * apart:.0f} % apart")
+        for one, other, apart, copied in zip(
+            drawn, found.nearest, found.distances.tolist(), found.copied.tolist(), strict=True
+        )
+    ]
+    columns = min(4, len(tiles))
+    return contact_sheet(tiles, columns=columns, side=2 * 4 * SIDE, height=4 * SIDE)
+
+
+def _honest(found: Comparison, count: int) -> str:
+    """Say whether pictures are copies, and what helps."""
+    copies, drawn = found.copies, len(found.distances)
+    text = (
+        f"{copies} of {drawn} are copies: nearer to one of your {count:,} drawings than 95 % of those are to "
+        "each other"
+    )
+    return f"{text}; more drawings help, and fewer steps of training" if copies > drawn / 4 else text
+
+
 IMAGINE = Technique(
     name="imagine", title="Imagine", help="Digits that nobody wrote, drawn from noise.",
     settings=Imagine, run=_imagine, arguments=("digits",), networks=lambda _: (),
@@ -147,7 +246,8 @@ IMAGINE = Technique(
 
     `lanterna imagine 4096`, `--seed 7` for others, `--guidance 3` for clearer ones; `--between 3 8` is the
     way from one to another, `--like mine.png` draws in the manner of your own digit, `--film noise.webp`
-    shows how noise becomes digits, and `--sheet` compares guidance and steps.
+    shows how noise becomes digits, and `--sheet` compares guidance and steps. `--of drawings` learns from a
+    folder of at least 200 drawings of your own, and says how many of its pictures are only copies of them.
 
     The first time, a network learns to draw them while you watch; it is saved for the next time. Ctrl-C stops
     and saves; --resume continues. Without -o it is written to imagine.png.
@@ -165,6 +265,18 @@ LIKE = replace(
     settings=Like, run=_like, flags=("like",), outputs=("like",), file="imagine-like",
     inputs=(Input("like", "a picture of your own digit", required=True),),
     shown_first=("digits", "strength", "seed", "guidance"),
+)  # fmt: skip
+
+OWN = replace(
+    IMAGINE, name="imagine-own", title="Your drawings", help="Learn from your own drawings, and draw others.",
+    settings=OwnDrawings, run=_own, arguments=(), flags=("of",), outputs=("own",), file="imagine-own",
+    inputs=(
+        Input(
+            "of", "at least 200 of your drawings, in one folder", required=True, many=True,
+            folder="a folder of at least 200 drawings, of 28 to 32 pixels or photographed one by one",
+        ),
+    ),
+    shown_first=("samples", "training", "seed", "mirror"),
 )  # fmt: skip
 
 
@@ -214,4 +326,4 @@ FILM = film_of(
     length=lambda job: (job.settings.frames, job.settings.fps),
 )  # fmt: skip
 
-TECHNIQUES = (IMAGINE, BETWEEN, LIKE, SHEET, FILM)
+TECHNIQUES = (IMAGINE, BETWEEN, LIKE, OWN, SHEET, FILM)

@@ -40,7 +40,7 @@ async def lessons(_: Request) -> Response:
 
     def as_json() -> list[dict[str, object]]:
         from lanterna.lessons import LESSONS
-        from lanterna.lessons.documents import lesson_as_json
+        from lanterna.lessons.exercises import lesson_as_json
 
         return [lesson_as_json(lesson) for lesson in LESSONS.values()]
 

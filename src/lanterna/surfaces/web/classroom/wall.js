@@ -16,6 +16,10 @@ import { html, signal, useEffect, useLayoutEffect, useRef } from "lanterna/studi
 const CERTAIN = 0.9;
 const SIDE = 256; // units of a drawing
 
+const MOST = 60; // drawings, as rounds.SHOWN
+
+/** @type {Map<number, Drawing>} */
+const recent = new Map(); // the latest, whether there is room for them or not
 /** @type {Map<number, number>} */
 const slots = new Map(); // a drawing's place
 /** @type {(Drawing | null)[]} */
@@ -30,11 +34,15 @@ export const reads = signal(/** @type {Record<number, number>} */ ({})); // by t
     @param {{ all?: boolean, drawings: Drawing[] }} sent */
 export function take({ all, drawings }) {
   if (all) {
-    slots.clear();
-    places = places.map(() => null);
-    next = 0;
+    recent.clear();
+    resize(places.length);
   }
-  for (const drawing of drawings) put(drawing);
+  for (const drawing of drawings) {
+    recent.set(drawing.id, drawing);
+    if (drawing.sight === "hidden") recent.delete(drawing.id);
+    else if (recent.size > MOST) recent.delete(recent.keys().next().value ?? 0);
+    put(drawing);
+  }
   wall.value = [...places];
   const now = drawings.find((each) => each.id === opened.value?.id);
   if (now) opened.value = now.sight === "hidden" ? null : now;
@@ -43,18 +51,12 @@ export function take({ all, drawings }) {
 /** @param {Drawing} drawing */
 function put(drawing) {
   const place = slots.get(drawing.id);
-  if (drawing.sight === "hidden") {
-    if (place !== undefined) places[place] = null;
-    slots.delete(drawing.id);
-    return;
-  }
-  if (place !== undefined) {
-    places[place] = drawing;
-    return;
-  }
-  if (!places.length) return;
-  const gone = places[next];
-  if (gone) slots.delete(gone.id);
+  const gone = drawing.sight === "hidden";
+  if (place !== undefined) places[place] = gone ? null : drawing;
+  if (gone) slots.delete(drawing.id);
+  if (gone || place !== undefined || !places.length) return;
+  const before = places[next];
+  if (before) slots.delete(before.id);
   places[next] = drawing;
   slots.set(drawing.id, next);
   next = (next + 1) % places.length;
@@ -63,12 +65,10 @@ function put(drawing) {
 /** Have room for `count` drawings; the latest stay.
     @param {number} count */
 function resize(count) {
-  if (count === places.length) return;
-  const had = places.filter((each) => each !== null).sort((a, b) => a.id - b.id);
   slots.clear();
   places = Array.from({ length: count }, () => null);
   next = 0;
-  for (const drawing of had.slice(-count)) put(drawing);
+  for (const drawing of [...recent.values()].slice(-count)) put(drawing);
   wall.value = [...places];
 }
 
@@ -126,7 +126,8 @@ export function Wall({ kind, step }) {
       const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
       const [width, height] = [host.clientWidth / rem, host.clientHeight / rem];
       const columns = Math.floor((width + 0.4) / 5); // as in projector.css: 4.6 and a gap of 0.4
-      resize(Math.max(1, columns * Math.floor((height + 0.4) / 5)));
+      const count = Math.max(1, columns * Math.floor((height + 0.4) / 5));
+      if (count !== places.length) resize(count);
     };
     const observer = new ResizeObserver(fit);
     observer.observe(host);

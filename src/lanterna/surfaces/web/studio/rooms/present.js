@@ -2,12 +2,12 @@
 
 import { html, useEffect, useRef, useState } from "../html.js";
 import { addStyles } from "../lazy.js";
+import { Chart, Exercise, Figure, FIGURES, Finding, useOutcome, useRecorded } from "../lesson.js";
 import { route, setQuery } from "../store.js";
-import { Chart, Exercise, Figure, FIGURES, Finding, useOutcome, useRecorded } from "./learn.js";
 
 /** @import { Child, Ref } from "preact" */
 /** @import { Changed, Settings } from "lanterna/lessons/parts.js" */
-/** @import { Lesson, Outcome } from "./learn.js" */
+/** @import { Lesson, Outcome } from "../lesson.js" */
 
 /** @typedef {{ name: string, kind: string, content: Child }} Slide */
 
