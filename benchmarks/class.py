@@ -93,6 +93,8 @@ class Phone:
     async def open(
         self, method: str, path: str, body: object = None
     ) -> tuple[asyncio.StreamReader, int, dict]:
+        if self.pipe is not None and self.pipe[0].at_eof():
+            self.pipe = None  # idle for so long that the server has closed it: a browser notices too
         if self.pipe is None or path == "/events":
             pipe = await asyncio.open_connection("127.0.0.1", self.port)
             if path == "/events":
@@ -222,12 +224,13 @@ class Class:
                 os.kill(each.pid, signal.SIGKILL)
         self.process.wait()
 
-    def megabytes(self) -> float:
-        processes = [
-            psutil.Process(self.process.pid),
-            *psutil.Process(self.process.pid).children(recursive=True),
-        ]
-        return sum(each.memory_full_info().pss for each in processes) / 2**20
+    def megabytes(self) -> tuple[float, float]:
+        """Return the memory of the server, and of the processes that it started."""
+        server = psutil.Process(self.process.pid)
+        own, *others = (
+            each.memory_full_info().pss / 2**20 for each in (server, *server.children(recursive=True))
+        )
+        return own, sum(others)
 
 
 async def teach(screen: str, seconds: float) -> None:
@@ -257,10 +260,9 @@ async def hold(server: Class, seconds: float, count: int) -> dict:
         sent, answered = {}, {}
         phones = [Phone(number, server.port, server.code) for number in range(1, count + 1)]
         living = [asyncio.create_task(each.live(sent, answered)) for each in phones]
-        begun = time.time()
-        await asyncio.sleep(0.1 * seconds)
-        memory = [(server.megabytes(), await heap(page))]
-        await asyncio.sleep(0.15 * seconds)
+        begun, memory = time.time(), []
+        measuring = asyncio.create_task(measure(server, page, seconds / 10, memory))
+        await asyncio.sleep(0.25 * seconds)
         bench.say("killed")
         killed = time.time()
         server.kill()
@@ -269,7 +271,7 @@ async def hold(server: Class, seconds: float, count: int) -> dict:
         bench.say(f"back after {back - killed:.1f} s")
         teaching = asyncio.create_task(teach(server.screen, 0.7 * seconds))
         await asyncio.sleep(max(0, begun + seconds - time.time()))
-        memory.append((server.megabytes(), await heap(page)))
+        measuring.cancel()
         for each in living:
             if each.done():
                 each.result()  # raises what ended it
@@ -281,11 +283,25 @@ async def hold(server: Class, seconds: float, count: int) -> dict:
         await browser.close()
     server.process.send_signal(signal.SIGINT)
     server.process.wait(20)
-    return {"sent": sent, "answered": answered, "seen": seen, "memory": memory, "away": (killed, back)}
+    return {
+        "sent": sent, "answered": answered, "seen": seen, "memory": memory, "away": (killed, back),
+        "begun": begun,
+    }  # fmt: skip
 
 
-async def heap(page) -> float:
-    return (await page.evaluate("performance.memory.usedJSHeapSize")) / 2**20
+async def measure(server: Class, page, every: float, memory: list) -> None:
+    """Note the memory and the processor time of the server and its processes, and the page's heap."""
+    while True:
+        await asyncio.sleep(every)
+        with contextlib.suppress(psutil.Error):  # killed just now
+            heap = await page.evaluate("performance.memory.usedJSHeapSize")
+            memory.append((*server.megabytes(), heap / 2**20))
+
+
+def percentiles(values: list[float]) -> tuple[float, float]:
+    """Return the median and the 95th percentile."""
+    ordered = sorted(values)
+    return ordered[len(ordered) // 2], ordered[int(0.95 * len(ordered))]
 
 
 def main() -> int:
@@ -304,19 +320,24 @@ def main() -> int:
         lost = found["answered"].keys() - saved.keys()
         killed, back = found["away"]
         seen = {int(number): at / 1000 for number, at in found["seen"].items()}
-        waits = sorted(
-            seen[saved[key]] - at
+        waits = [
+            (at, seen[saved[key]] - at)
             for key, at in found["sent"].items()
             if key in saved and saved[key] in seen and not killed - 1 < at < back + 5
-        )
-        p50, p95 = (waits[int(share * len(waits))] for share in (0.5, 0.95))
+        ]
+        p50, p95 = percentiles([wait for _, wait in waits])
         print(f"drawings answered: {len(found['answered'])}, lost: {len(lost)}")
         print(f"drawings saved: {len(saved)}, read: {sum(row[2] is not None for row in rows)}")
         print(f"seen on the screen: {len(waits)} (apart from the {back - killed:.1f} s without a server)")
         print(f"from the stroke's end to the screen: median {1000 * p50:.0f} ms, p95 {1000 * p95:.0f} ms")
-        (before, page_before), (after, page_after) = found["memory"]
-        print(f"memory of the server and its processes: {before:.0f} MB, then {after:.0f} MB")
-        print(f"the page's heap: {page_before:.0f} MB, then {page_after:.0f} MB")
+        for part in range(10):
+            begin, end = (found["begun"] + given.seconds * each / 10 for each in (part, part + 1))
+            during = [wait for at, wait in waits if begin <= at < end]
+            if during:
+                median, slow = (1000 * each for each in percentiles(during))
+                print(f"  {part}0 %: {len(during)} drawings, median {median:.0f} ms, p95 {slow:.0f} ms")
+        for place, name in enumerate(("server", "child processes", "page")):
+            print(f"memory of the {name}, MB:", *(f"{each[place]:.0f}" for each in found["memory"]))
         shutil.copy(server.file, ROOT / "build" / "class.sqlite")
     return int(bool(lost) or p95 > LIMIT)
 

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from lanterna.errors import LanternaError, UsageError
 from lanterna.surfaces.classroom.class_file import ClassFile
 from lanterna.surfaces.classroom.room import Room
+from lanterna.surfaces.classroom.views import screen_state
 from lanterna.surfaces.cli import main
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def test_a_class_that_was_held_is_only_looked_at(tmp_path: Path) -> None:
         review = Room(held, review=True)
         shown = []
         for _ in range(6):
-            state = review.screen_state()
+            state = screen_state(review)
             shown.append((state["kind"], state["step"], state["tally"]["drawn"]))
             review.go(1)
         fooled, drawn = ("fool", "draw", 0), ("draw", "draw", 0)

@@ -17,6 +17,7 @@ from lanterna.surfaces.classroom import room as rooms
 from lanterna.surfaces.classroom.class_file import ClassFile
 from lanterna.surfaces.classroom.phones import phones_app
 from lanterna.surfaces.classroom.room import Allowance, Room
+from lanterna.surfaces.classroom.views import drawing_as_json, in_sight, phone_state, screen_state
 from lanterna.surfaces.studio.server import Files
 
 if TYPE_CHECKING:
@@ -184,6 +185,11 @@ def test_nobody_can_flood_the_class(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         # It cannot even try the right one now, but who has joined is not affected.
         assert (await guesser("POST", "/join", {"code": room.code})).status == 429
         assert (await other("POST", "/join", {"code": ""})).status == 200
+        room.all_joins = Allowance(0, 1)
+        program = phone_of(room)
+        assert (await program("POST", "/join", {"code": room.code})).status == 200
+        program.cookie = ""
+        assert (await program("POST", "/join", {"code": room.code})).status == 429
 
     run(tmp_path, work)
 
@@ -212,7 +218,7 @@ def test_a_locked_room_accepts_nothing(tmp_path: Path) -> None:
         room.lock(locked=True)
         assert (await phone("POST", "/draw", drawing())).status == 403
         assert (await phone_of(room)("POST", "/join", {"code": room.code})).status == 403
-        assert room.phone_state(next(iter(room.phones.values())))["task"] == "wait"
+        assert phone_state(room, next(iter(room.phones.values())))["task"] == "wait"
         room.lock(locked=False)
         assert (await phone("POST", "/draw", drawing())).status == 200
 
@@ -265,12 +271,12 @@ def test_a_vote_replaces_the_one_before_and_gives_nothing_away(tmp_path: Path) -
         assert found["chosen"] == [4]
         assert "right" not in state.body.decode()
         room.go(1)
-        assert room.screen_state()["split"] == [0, 0, 0, 0, 1, 0, 0, 0, 0, 0]
-        assert "right" not in room.screen_state()["result"]
+        assert screen_state(room)["split"] == [0, 0, 0, 0, 1, 0, 0, 0, 0, 0]
+        assert "right" not in screen_state(room)["result"]
         room.go(1)
         while room.busy:
             await asyncio.sleep(0)
-        assert room.screen_state()["result"]["right"] == 7
+        assert screen_state(room)["result"]["right"] == 7
         assert (await phone("POST", "/vote", {"round": 2, "choices": [1]})).status == 409
 
     run(tmp_path, work)
@@ -278,7 +284,7 @@ def test_a_vote_replaces_the_one_before_and_gives_nothing_away(tmp_path: Path) -
 
 def test_quiet_drawings_wait_and_hidden_ones_are_gone(tmp_path: Path) -> None:
     def on_screen(room: Room) -> list[dict[str, Any]]:
-        return [room._as_json(each) for each in room._in_sight()]
+        return [drawing_as_json(room, each) for each in in_sight(room)]
 
     async def work(room: Room) -> None:
         phone = await joined(room)
@@ -300,7 +306,7 @@ def test_each_phone_is_asked_for_all_digits_in_turn(tmp_path: Path) -> None:
         phone.drawings = Allowance(0, 10)
         asked = []
         for key in range(10):
-            asked.append(room.phone_state(phone)["asked"])
+            asked.append(phone_state(room, phone)["asked"])
             room.draw(phone, f"{key:08x}", 2, 0, asked[-1], ONE)
         assert sorted(asked) == list(range(10))
         assert [each.asked for each in room.file.drawings(2)] == asked

@@ -12,6 +12,7 @@ import secrets
 import sqlite3
 import time
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
@@ -19,23 +20,29 @@ from starlette.exceptions import HTTPException
 from lanterna.errors import LanternaError, describe
 from lanterna.surfaces.classroom import compute
 from lanterna.surfaces.classroom.class_file import Drawing, Round
-from lanterna.surfaces.classroom.rounds import CERTAIN, KINDS, PICTURES, SCREEN, TARGET, Kind, Step
+from lanterna.surfaces.classroom.rounds import CERTAIN, KINDS, PICTURES, SHOWN, TARGET, Kind, Step
+from lanterna.surfaces.classroom.views import (
+    answer,
+    drawing_as_json,
+    in_sight,
+    percent,
+    phone_state,
+    screen_state,
+)
+from lanterna.surfaces.classroom.work import WORK
 from lanterna.surfaces.studio.isolated import IsolatedProcess
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
     from lanterna.surfaces.classroom.class_file import ClassFile, Sight, Strokes
 
 PHONES = 220
 """Seats in the room."""
-SHOWN = 60
-"""Drawings on the screen."""
 NAME = 20
 """Characters of a nickname."""
 _LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels, so that no code is a word
-_MIN_TO_LEARN = 10  # drawings
 _MAX_DRAWINGS = 50_000  # of a class: some 50 MB
 _STREAMS = 2  # of a phone: its page, and the same page opened again
 _BATCH = 64
@@ -104,13 +111,13 @@ class Room:
         self, file: ClassFile, *, quiet: bool = False, names: bool = False, photo: Path | None = None,
         review: bool = False,
     ) -> None:  # fmt: skip
-        self.file, self.quiet, self.names, self.review, self._photo = file, quiet, names, review, photo
+        self.file, self.quiet, self.names, self.review, self.photo = file, quiet, names, review, photo
         self.address = ""
         self.code = file.fact("code", "".join(secrets.choice(_LETTERS) for _ in range(4)))
         self.locked = self.closing = False
         self.trouble = ""
         self.screens: set[Listener] = set()
-        self.all_drawings = Allowance(150, 400)
+        self.all_drawings, self.all_joins = Allowance(150, 400), Allowance(20, 300)
         sent = file.sent()
         self.phones = {secret: Phone(number, sent.get(number, 0)) for secret, number in file.phones().items()}
         self.called = file.names()
@@ -122,7 +129,7 @@ class Room:
         self.step_shown = self._first_step(0) if review else self.round.step
         self._about_drawing: list[dict[str, Any]] = []
         self._lessons: list[dict[str, Any]] = []
-        self._styles: list[str] = []
+        self.styles: list[str] = []
         self._unread: asyncio.Queue[Drawing] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._work: asyncio.Task[None] | None = None
@@ -213,13 +220,13 @@ class Room:
             self._work = None
         self.place, self.step_shown = place, step
         if not self.review and step != self.round.step:
-            self._change(self.round._replace(step=step))
+            self.change(self.round._replace(step=step))
         self._enter()
         for screen in self.screens:
             screen.reset = True
         self._notify()
 
-    def _change(self, round_: Round) -> None:
+    def change(self, round_: Round) -> None:
         """Save a round that has changed."""
         self.rounds[[each.id for each in self.rounds].index(round_.id)] = round_
         if not self.review:
@@ -228,30 +235,24 @@ class Room:
     def _enter(self) -> None:
         """Begin to compute what the step on the screen shows."""
         self._count()
-        work = {
-            ("vote", "truth"): self._find_truth,
-            ("train", "learn"): self._learn,
-            ("style", "choose"): self._open_photograph,
-            ("style", "paint"): self._paint,
-            ("hunt", "choose"): self._imagine,
-        }.get((self.round.kind, self.step.name))
+        work = WORK.get((self.round.kind, self.step.name))
         if work is not None and not self.review:
             self._work = self._background(self._report(self.round, work))
 
-    async def _report(self, round_: Round, work: Callable[[Round], Any]) -> None:
+    async def _report(self, round_: Round, work: Callable[[Room, Round], Awaitable[dict[str, Any]]]) -> None:
         """Run the work of a step; an error becomes a note on the screen."""
         try:
-            result = await work(round_)
+            result = await work(self, round_)
         except BrokenProcessPool:
             result = {"note": "this took too long, and was stopped: go back, and try again"}
         except (LanternaError, KeyError) as error:
             result = {"note": str(error)}
         before = {name: value for name, value in round_.result.items() if name != "note"}
-        self._change(self._of(round_)._replace(result=before | result))
+        self.change(self.current(round_)._replace(result=before | result))
         self._work = None
         self._notify()
 
-    def _of(self, round_: Round) -> Round:
+    def current(self, round_: Round) -> Round:
         """Return a round as it is now."""
         return next(each for each in self.rounds if each.id == round_.id)
 
@@ -260,7 +261,7 @@ class Room:
     async def _prepare(self) -> None:
         """Load the questions of the lessons, and the names of the styles."""
         self._lessons = await self.worker.run(compute.questions)
-        self._styles = await self.worker.run(compute.style_names)
+        self.styles = await self.worker.run(compute.style_names)
         if self.round.kind == "vote" and not self.round.question and not self.review:
             self.ask(0)
         self._notify()
@@ -281,86 +282,15 @@ class Room:
         question = self.questions()[number]
         if question != self.round.question:
             self.file.clear_votes(self.round.id)
-            self._change(self.round._replace(question=question, result={}))
+            self.change(self.round._replace(question=question, result={}))
             self._notify()
-
-    async def _find_truth(self, round_: Round) -> dict[str, Any]:
-        question = round_.question
-        if "drawing" in question:
-            chances = (self.file.drawing(question["drawing"]).reading or {"chances": [1]})["chances"]
-            right = _answer(chances)
-            return {"right": right, "words": f"It reads {right}, with a probability of {_percent(chances)}."}
-        if not question:
-            raise LanternaError("there is no question: go back, and choose one")
-        return await self.worker.run(compute.truth, question)
-
-    # Train.
-
-    async def _learn(self, round_: Round) -> dict[str, Any]:
-        if round_.result.get("learned"):
-            return {}
-        drawings = [
-            each
-            for each in self.file.drawings(round_.id)
-            if not each.step and each.asked is not None and each.sight != "hidden"
-        ]
-        if len(drawings) < _MIN_TO_LEARN:
-            raise LanternaError(f"there are {len(drawings)} digits: go back until there are {_MIN_TO_LEARN}")
-        strokes, labels = [each.strokes for each in drawings], [each.asked for each in drawings]
-        await self.worker.run(compute.begin_to_learn, strokes, labels)
-        result: dict[str, Any] = {"learned": len(drawings), "curve": []}
-        weights = b""
-        while (frame := await self.worker.run(compute.go_on_learning)) is not None:
-            weights, reads = frame.pop("weights"), frame.pop("reads")
-            result["curve"].append(round(frame["accuracy"], 4))
-            result |= frame
-            ids = [each.id for each in drawings]
-            result["reads"] = dict(list(zip(ids, reads, strict=True))[-SHOWN:])
-            self._change(self._of(round_)._replace(result={**result, "learned": 0}))
-            self._notify_screens()
-        self.file.save(round_.id, "network.safetensors", weights)
-        return result
-
-    # Style and Hunt.
-
-    async def _open_photograph(self, round_: Round) -> dict[str, Any]:
-        if not round_.result.get("photograph"):
-            photo = await self.worker.run(compute.photograph, self._photo)
-            self.file.save(round_.id, "photograph.jpg", photo)
-        return {"photograph": True}
-
-    async def _paint(self, round_: Round) -> dict[str, Any]:
-        counts = self._split(round_)
-        if not any(counts):
-            raise LanternaError("nobody has chosen yet: go back, and choose two styles")
-        chosen = sorted(range(len(counts)), key=lambda each: -counts[each])[:2]
-        photo, names = self.file.read(round_.id, "photograph.jpg"), [self._styles[each] for each in chosen]
-        painted: dict[str, str] = {}
-        before = round_.result.get("painted", {})
-        for name, words, styles in (
-            ("both", " and ".join(names), chosen),
-            ("first", names[0], chosen[:1]),
-            ("second", names[1], chosen[1:]),
-        ):
-            if before.get(name) != words:
-                picture = await self.worker.run(compute.paint, photo, tuple(styles))
-                self.file.save(round_.id, f"{name}.jpg", picture)
-            painted[name] = words
-            self._change(self._of(round_)._replace(result=round_.result | {"painted": dict(painted)}))
-            self._notify_screens()
-        return {"painted": painted}
-
-    async def _imagine(self, round_: Round) -> dict[str, Any]:
-        if "digits" in round_.result:
-            return {}
-        return await self.worker.run(compute.hunt, secrets.randbelow(2**31))
 
     # Phones.
 
     def join(self, code: str, secret: str | None) -> tuple[Phone, str | None]:
         """Return the phone with this id, or a new one and its id.
 
-        Errors: 403 for a wrong code or a locked room, 503 if all seats are taken.
+        Errors: 403 for a wrong code or a locked room, 429 if too many join, 503 if all seats are taken.
         """
         known = self.phone(secret)
         if known is not None:
@@ -369,6 +299,8 @@ class Room:
             raise HTTPException(403, "this is not the code: the big screen shows it")
         if self.locked:
             raise HTTPException(403, "the room is locked")
+        if not self.all_joins.take():
+            raise HTTPException(429, "too many join at once: wait a moment", {"retry-after": "2"})
         if len(self.phones) >= PHONES:
             gone = [(phone.seen, key) for key, phone in self.phones.items() if not phone.streams]
             if not gone:
@@ -377,7 +309,7 @@ class Room:
         secret = secrets.token_hex(16)
         phone = Phone(self.file.add_phone(_hash(secret)))
         self.phones[_hash(secret)] = phone
-        self._notify_screens()
+        self.notify_screens()
         return phone, secret
 
     def phone(self, secret: str | None) -> Phone | None:
@@ -416,7 +348,7 @@ class Room:
             return
         self.drawings, phone.sent = self.drawings + 1, phone.sent + 1
         drawing = Drawing(number, round_id, step, phone.number, asked, strokes, None, sight)
-        self._tally["drawn"] += (round_id, step) == (self.round.id, self.step_shown)
+        self.tally["drawn"] += (round_id, step) == (self.round.id, self.step_shown)
         self._unread.put_nowait(drawing)
         self._show_drawing(drawing)
         self._notify_phone(phone)
@@ -427,13 +359,13 @@ class Room:
             raise HTTPException(409, "nothing is voted on at the moment")
         if self.locked:
             raise HTTPException(403, "the room is locked")
-        count, most = len(self.choices()), self._most()
+        count, most = len(self.choices()), self.most
         if len(set(choices)) != len(choices) or len(choices) > most or any(each >= count for each in choices):
             raise HTTPException(422, f"choices: expected up to {most} different ones, from 0 to {count - 1}")
         if not phone.votes.take():
             raise HTTPException(429, "that was quick: wait a moment", {"retry-after": "1"})
         self.file.vote(round_id, phone.number, sorted(choices))
-        self._notify_screens()
+        self.notify_screens()
 
     def choices(self) -> list[str]:
         """Return what can be chosen in the round on the screen."""
@@ -441,12 +373,14 @@ class Room:
             case "vote":
                 return list(self.round.question.get("choices", ()))
             case "style":
-                return self._styles
+                return self.styles
             case "hunt":
                 return [str(number + 1) for number in range(PICTURES)]
         return []
 
-    def _most(self) -> int:
+    @property
+    def most(self) -> int:
+        """How many choices a phone has."""
         return {"style": 2, "hunt": PICTURES}.get(self.round.kind, 1)
 
     # The teacher's.
@@ -519,14 +453,14 @@ class Room:
         if phone is not None and drawing.reading:
             chances = drawing.reading["chances"]
             for stream in phone.streams:
-                stream.reading = {"digit": _answer(chances), "percent": _percent(chances)}
+                stream.reading = {"digit": answer(chances), "percent": percent(chances)}
                 stream.wake.set()
 
     def _count(self) -> None:
         """Count again how the drawings of this step were read."""
-        self._tally: dict[str, int] = {"drawn": 0}
+        self.tally: dict[str, int] = {"drawn": 0}
         for drawing in self.file.drawings(self.round.id):
-            self._tally["drawn"] += drawing.step == self.step_shown and drawing.sight != "hidden"
+            self.tally["drawn"] += drawing.step == self.step_shown and drawing.sight != "hidden"
             self._add(drawing)
 
     def _add(self, drawing: Drawing) -> None:
@@ -537,12 +471,12 @@ class Room:
         counted = {
             "read": True,
             "certain": max(chances) >= CERTAIN,
-            "fooled": _answer(chances) == TARGET and max(chances) >= CERTAIN,
-            "right": _answer(chances) == drawing.asked,
-            "own_right": own is not None and _answer(own) == drawing.asked,
+            "fooled": answer(chances) == TARGET and max(chances) >= CERTAIN,
+            "right": answer(chances) == drawing.asked,
+            "own_right": own is not None and answer(own) == drawing.asked,
         }
         for name, true in counted.items():
-            self._tally[name] = self._tally.get(name, 0) + true
+            self.tally[name] = self.tally.get(name, 0) + true
 
     # Events.
 
@@ -554,15 +488,18 @@ class Room:
             while not self.closing:
                 if listener.state:
                     listener.state = False
-                    yield _event("state", self.screen_state())
+                    yield _event("state", screen_state(self))
                 if listener.reset:
                     listener.reset = False
                     listener.drawings.clear()
-                    drawings = self._in_sight()
-                    yield _event("drawings", {"all": True, "drawings": [*map(self._as_json, drawings)]})
+                    drawings = in_sight(self)
+                    yield _event(
+                        "drawings",
+                        {"all": True, "drawings": [*map(partial(drawing_as_json, self), drawings)]},
+                    )
                 if listener.drawings:
                     drawings, listener.drawings = list(listener.drawings.values()), {}
-                    yield _event("drawings", {"drawings": [*map(self._as_json, drawings)]})
+                    yield _event("drawings", {"drawings": [*map(partial(drawing_as_json, self), drawings)]})
                 if not await listener.wait():
                     yield ": still here\n\n"
         finally:
@@ -575,12 +512,12 @@ class Room:
         for stream in phone.streams[:-_STREAMS]:
             stream.closed = True
             stream.wake.set()
-        self._notify_screens()
+        self.notify_screens()
         try:
             while not (self.closing or listener.closed):
                 if listener.state:
                     listener.state = False
-                    yield _event("state", self.phone_state(phone))
+                    yield _event("state", phone_state(self, phone))
                 if listener.reading is not None:
                     reading, listener.reading = listener.reading, None
                     yield _event("reading", reading)
@@ -589,73 +526,7 @@ class Room:
         finally:
             phone.streams.remove(listener)
             phone.seen = time.monotonic()
-            self._notify_screens()
-
-    def phone_state(self, phone: Phone) -> dict[str, Any]:
-        """Return what a phone shows: the task, and what is asked."""
-        task = "wait" if self.locked or "note" in self.round.result else self.step.task
-        asked = (phone.number + phone.sent) % 10 if task == "draw" and self.kind.asks else None
-        words = self.round.question.get("text") if task == "vote" else None
-        words = words or self.step.phone or SCREEN
-        return {
-            "round": self.round.id, "step": self.step_shown, "task": task, "asked": asked,
-            "words": "The room is locked" if self.locked else words if asked is None else f"Draw a {asked}",
-            "choices": self.choices() if task == "vote" else [], "most": self._most(), "names": self.names,
-            "chosen": self.file.votes(self.round.id).get(phone.number, []) if task == "vote" else [],
-        }  # fmt: skip
-
-    def screen_state(self) -> dict[str, Any]:
-        """Return what the screen shows, apart from the drawings."""
-        round_ = self.round
-        votes = self.file.votes(round_.id) if self.choices() else {}
-        question = dict(round_.question)
-        if "drawing" in question:
-            question["strokes"] = self.file.drawing(question["drawing"]).strokes
-        return {
-            "address": self.address, "code": self.code, "locked": self.locked, "quiet": self.quiet,
-            "trouble": self.trouble, "review": self.review, "joined": len(self.phones), "busy": self.busy,
-            "online": sum(bool(phone.streams) for phone in self.phones.values()),
-            "kinds": {name: kind.title for name, kind in KINDS.items()},
-            "place": self.place, "rounds": len(self.rounds), "round": round_.id, "kind": round_.kind,
-            "title": self.kind.title, "step": self.step.name, "words": self.step.words,
-            "task": self.step.task, "steps": len(self.kind.steps), "number": self.step_shown,
-            "question": question, "result": self._shown_result(), "choices": self.choices(),
-            "split": self._split(round_), "votes": len(votes), "tally": self._tally,
-            "questions": [
-                {"title": each["title"], "text": each["text"]} for each in self.questions()
-            ] if round_.kind == "vote" and not self.step_shown and not self.review else [],
-        }  # fmt: skip
-
-    def _shown_result(self) -> dict[str, Any]:
-        """Return the round's result, without what this step must not give away."""
-        hidden = set() if self.step.name == "truth" else {"right", "words", "imagined"}
-        return {name: value for name, value in self.round.result.items() if name not in hidden}
-
-    def _split(self, round_: Round) -> list[int]:
-        """Return how many phones chose each choice."""
-        counts = [0] * len(self.choices())
-        for choices in self.file.votes(round_.id).values() if counts else ():
-            for choice in choices:
-                if choice < len(counts):
-                    counts[choice] += 1
-        return counts
-
-    def _in_sight(self) -> list[Drawing]:
-        """Return the drawings of the step on the screen; while a network learns, those it learns from."""
-        step = 0 if self.round.kind == "train" and self.step.name == "learn" else None
-        if step is None and self.kind.asks:
-            step = self.step_shown
-        return self.file.drawings(self.round.id, last=SHOWN, step=step)
-
-    def _as_json(self, drawing: Drawing) -> dict[str, Any]:
-        """Return a drawing as the screen gets it: nothing of it if it is not shown."""
-        found: dict[str, Any] = {"id": drawing.id, "sight": drawing.sight}
-        if drawing.sight != "shown":
-            return found
-        return found | {
-            "strokes": drawing.strokes, "reading": drawing.reading, "asked": drawing.asked,
-            "name": self.called.get(drawing.phone),
-        }  # fmt: skip
+            self.notify_screens()
 
     def _show_drawing(self, drawing: Drawing) -> None:
         late = self.kind.asks and drawing.step != self.step_shown and drawing.sight != "hidden"
@@ -664,14 +535,15 @@ class Room:
                 screen.drawings[drawing.id] = drawing
                 if len(screen.drawings) > SHOWN:  # the others would be replaced at once
                     screen.drawings.pop(next(iter(screen.drawings)))
-        self._notify_screens()
+        self.notify_screens()
 
     def _notify(self) -> None:
-        self._notify_screens()
+        self.notify_screens()
         for phone in self.phones.values():
             self._notify_phone(phone)
 
-    def _notify_screens(self) -> None:
+    def notify_screens(self) -> None:
+        """Send all screens the state, which has changed."""
         for screen in self.screens:
             screen.state = True
             screen.wake.set()
@@ -697,22 +569,13 @@ class Room:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.trouble = f"start the class again: {describe(error)}"
-            self._notify_screens()
+            self.notify_screens()
 
 
 def _about(drawing: Drawing) -> dict[str, Any]:
     """Return the question how a drawing is read."""
     text, choices = "What will the network read?", [str(digit) for digit in range(10)]
     return {"drawing": drawing.id, "title": "A drawing", "text": text, "choices": choices}
-
-
-def _answer(chances: list[float]) -> int:
-    return chances.index(max(chances))
-
-
-def _percent(chances: list[float]) -> str:
-    """Return the highest probability in words: never 100 %, which no network can know."""
-    return f"{min(99, round(100 * max(chances)))} %"
 
 
 def _event(name: str, data: object) -> str:

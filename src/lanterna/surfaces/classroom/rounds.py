@@ -9,6 +9,8 @@ TARGET = 7
 """The digit that drawings pretend to be in the round Fool it."""
 CERTAIN = 0.9
 """The probability from which on a reading counts as certain."""
+SHOWN = 60
+"""The number of drawings on the screen."""
 PICTURES = 12
 """The number of digits in the round Hunt."""
 

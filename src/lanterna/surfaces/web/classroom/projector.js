@@ -6,7 +6,7 @@ import { html, render, signal, useEffect, useRef } from "lanterna/studio/html.js
 
 import { answer, Ink, opened, percent, reads, take, Wall } from "./wall.js";
 
-/** @typedef {object} State - as Room.screen_state
+/** @typedef {object} State - as views.screen_state
     @property {string} address
     @property {string} code
     @property {boolean} locked

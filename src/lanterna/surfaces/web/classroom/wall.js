@@ -16,7 +16,7 @@ import { html, signal, useEffect, useLayoutEffect, useRef } from "lanterna/studi
 const CERTAIN = 0.9;
 const SIDE = 256; // units of a drawing
 
-const MOST = 60; // drawings, as room.SHOWN
+const MOST = 60; // drawings, as rounds.SHOWN
 
 /** @type {Map<number, Drawing>} */
 const recent = new Map(); // the latest, whether there is room for them or not
