@@ -173,8 +173,9 @@ def _files(contents: Contents) -> Iterator[tuple[str, str | Callable[[Path], obj
         command = command_line(recipe, f"{file.stem}.jpg") if recipe else ""
         shown.append(_figure(place, picture, file.stem, command))
     if shown:
-        lead = "Each picture carries its recipe: save it, and <code>lanterna rerun</code> makes it again."
-        body = f'<main class="page"><h1>Pictures</h1><p class="lead">{lead}</p>'
+        lead = "The command below a picture makes it again; so does <code>lanterna rerun</code>, once it is saved."
+        lead = f'<p class="lead">{lead}</p>' if any("<code>" in each for each in shown) else ""
+        body = f'<main class="page"><h1>Pictures</h1>{lead}'
         body += f'<div class="wall">{"".join(shown)}</div></main>'
         yield contents.sections["Pictures"], _html("Pictures", _bar(contents, "Pictures") + body)
 
