@@ -173,7 +173,9 @@ def _files(contents: Contents) -> Iterator[tuple[str, str | Callable[[Path], obj
         command = command_line(recipe, f"{file.stem}.jpg") if recipe else ""
         shown.append(_figure(place, picture, file.stem, command))
     if shown:
-        lead = "The command below a picture makes it again; so does <code>lanterna rerun</code>, once it is saved."
+        lead = (
+            "The command below a picture makes it again, as <code>lanterna rerun</code> does with its file."
+        )
         lead = f'<p class="lead">{lead}</p>' if any("<code>" in each for each in shown) else ""
         body = f'<main class="page"><h1>Pictures</h1>{lead}'
         body += f'<div class="wall">{"".join(shown)}</div></main>'
