@@ -102,13 +102,15 @@ def main():
     """Measure and print."""
     options = bench.options(__doc__, sides=[64, 128], steps=(40, 8), size=512, frames=(20, 4))
     figures = {"threads": options.threads}
+
+    def note(name, found):
+        bench.say(f"{name}: {found}")
+        figures[name] = found
+
     for side in options.sides:
-        bench.say(f"training with {side} × {side} cells")
-        figures[f"training, {side} × {side}"] = bench.apart(training, side, options.steps)
-    bench.say(f"growing {options.size} × {options.size} cells")
-    figures[f"in torch, {options.size} px"] = bench.apart(in_torch, options.size, options.frames)
-    bench.say("the page in Chromium")
-    figures[f"in the page, {options.size} px"] = in_page(options.size, options.frames)
+        note(f"training, {side} × {side}", bench.apart(training, side, options.steps))
+    note(f"in torch, {options.size} px", bench.apart(in_torch, options.size, options.frames))
+    note(f"in the page, {options.size} px", in_page(options.size, options.frames))
     bench.show(figures)
 
 

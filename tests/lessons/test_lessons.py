@@ -805,11 +805,10 @@ def test_a_rule_that_heals_is_told_from_one_that_does_nothing(monkeypatch, stren
     def distance(pictures, *_):
         return (pictures - torch.tensor([0.9, 0.6, 0.2])[:, None, None]).square().mean() + (not strength)
 
-    monkeypatch.setattr(cells, "_SEEDS", 1)
     monkeypatch.setattr(cells, "learn", learn)
     monkeypatch.setattr(cells, "open_network", lambda _: None)
     monkeypatch.setattr(cells, "TextureDistance", lambda *_: distance)
-    found = LESSONS["cells"].experiment(cells.Cells(training=7, size=64, born="3", survives="12345"))
+    found = LESSONS["cells"].experiment(cells.Cells(training=7, runs=1, size=64, born="3", survives="12345"))
     assert found.finding.verdict == verdict
     left = found.charts[-1].lines
     assert [line.ys[0] for line in left] == [1, 1]

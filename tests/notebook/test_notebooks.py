@@ -57,7 +57,7 @@ NOTEBOOKS = {
     ),
     "7-painting": (
         ("painting", "noise", "cells"),
-        {"size": 16, "steps": 20, "seconds": 1, "training": 50, "learning": 1, "large": 64},
+        {"size": 16, "steps": 20, "seconds": 1, "training": 50, "learning": 1, "runs": 1, "large": 64},
     ),
 }
 

@@ -7,10 +7,14 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 
 from browsing import DIGIT_THREE
 from driven import Browser, Firefox, WebKit
 from lanterna import open_picture, save_picture
+from lanterna.images.digits import mnist
+from lanterna.networks.digits import conv
+from lanterna.surfaces.web.class_site import Contents, write_site
 from places import SCREENSHOTS
 
 if TYPE_CHECKING:
@@ -122,3 +126,19 @@ def test_no_room_is_wider_than_a_phone(page: Browser, studio: Server):
         go(page, studio, f"#/{room}")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), room
     page.resize(1280, 800)
+
+
+def test_a_site_opened_from_disk_trains_a_network(page: Browser, tmp_path: Path):
+    torch.manual_seed(0)
+    write_site(tmp_path / "site", Contents(networks={"conv": conv().eval().requires_grad_(False)}))
+    page.open((tmp_path / "site/index.html").as_uri())
+    page.wait_for("h1", "Read as")
+    test = mnist("test")
+    digits = [test.images[(test.labels == digit).nonzero()[0, 0]].flatten().tolist() for digit in range(10)]
+    ink = ".".join("".join(f"{round(level / 17):x}" for level in pixels) for pixels in digits)
+    page.open(f"{(tmp_path / 'site/train.html').as_uri()}#digits={ink}")
+    page.click(".go .primary")
+    page.wait_for(".training .numbers", "100 %")
+    page.click("=Stop")
+    page.draw("section:last-of-type canvas[aria-label^=Pad]", DIGIT_THREE)
+    page.wait_for(".read", "Read as")

@@ -26,7 +26,7 @@ from lanterna.lessons.lecture import grierson
 from lanterna.lessons.lesson import Chart, Finding, Lesson, Line, Outcome, Picture
 from lanterna.lessons.progress import track
 from lanterna.lessons.style import Painting, painting
-from lanterna.lessons.text import listed
+from lanterna.lessons.text import listed, of_runs
 from lanterna.networks import open_network
 from lanterna.techniques.grow.algorithm import Learning, TextureDistance, example_of, learn
 from lanterna.techniques.grow.rule import colours, nothing
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from lanterna.lessons.lesson import Verdict
     from lanterna.techniques.grow.rule import Rule
 
-_SEEDS = 3
 _DETAIL = 96  # pixels along each side of the picture to learn from
 _TRAINED = 48  # cells along each side in training
 _GROWN = 120  # steps from nothing
@@ -60,6 +59,7 @@ class Cells(Settings):
     )
     picture: Painting = Field(default="strokes", description="The picture whose texture is learned.")
     training: int = Field(default=250, ge=1, le=5000, description="Steps of training.")
+    runs: int = Field(default=3, ge=1, le=20, description="Trainings, each with another seed.")
     size: int = Field(default=192, ge=64, le=512, description="Cells along each side of the large texture.")
 
     @field_validator("born", "survives", mode="before")
@@ -142,7 +142,7 @@ def experiment(settings: Cells) -> Outcome:
     """Learn rules, grow textures of several sizes, and see how holes heal."""
     network = open_network("vgg19")
     example = painting(settings.picture, 2 * _DETAIL)
-    seeds = range(settings.seed, settings.seed + _SEEDS)
+    seeds = range(settings.seed, settings.seed + settings.runs)
     by_side: dict[int, list[float]] = {side: [] for side in (_TRAINED, settings.size)}
     empty = list[float]()
     learned, written = list[list[float]](), list[list[float]]()
@@ -183,8 +183,7 @@ def experiment(settings: Cells) -> Outcome:
         f"cells it is {_ranged(times)} times as far from it as on the plane of the training. Of a hole "
         f"{2 * _RADIUS} cells wide {_ranged(ends, 0)} % is left after {_HEALED[-1]} steps. By the "
         f"rule written by hand (born with {_counts(settings.born)}, survives with "
-        f"{_counts(settings.survives)}) it is {_ranged(own_ends, 0)} %. (Medians of {_SEEDS} trainings and "
-        "starts, and their range in brackets.)"
+        f"{_counts(settings.survives)}) it is {_ranged(own_ends, 0)} %.{of_runs(settings.runs)}"
     )
     numbers = {
         "distance of empty cells": median(empty),
@@ -226,7 +225,7 @@ def _ranged(values: Sequence[float], digits: int = 2) -> str:
     """Return the median of values and their range; without digits, as percentages."""
     scale = 1 if digits else 100
     middle, low, high = (f"{scale * each:.{digits}f}" for each in (median(values), min(values), max(values)))
-    return f"{middle} ({low} to {high})"
+    return middle if len(values) == 1 else f"{middle} ({low} to {high})"
 
 
 def _counts(text: str) -> str:

@@ -1,6 +1,5 @@
 """`lanterna page`: a website for a class that needs no installation."""
 
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -62,7 +61,6 @@ def page(
         open_rule(file)
     for file in picture:
         open_picture(file, longest=64)  # raises before anything is trained
-    begun = time.perf_counter()
     missing = [name for name in _NETWORKS if not is_trained(name)]
     if missing:
         fetch_missing("mnist", quiet=quiet)
@@ -80,5 +78,4 @@ def page(
         return
     show(str(output / "index.html"))
     say(f"{len(files)} files, {format_size(total)}; the first page {format_size(size)}", quiet=quiet)
-    say(f"written in {format_duration(time.perf_counter() - begun).removeprefix('about ')}", quiet=quiet)
     say("Open it with a double click, or copy the folder to a web server", quiet=quiet)

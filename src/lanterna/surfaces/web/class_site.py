@@ -248,7 +248,8 @@ def _lesson(contents: Contents, lesson: Lesson, before: Lesson | None, after: Le
     body = f"""{_bar(contents, "Lessons", "../")}<main class="page">
 <h1>{escape(lesson.title)}</h1>
 <p class="question">{escape(lesson.question)}</p>
-<div id="piece" class="piece"></div>
+<div id="piece" class="piece" data-waiting></div>
+<noscript><p>The figure needs JavaScript.</p></noscript>
 <div class="words">{said}{texts}{claim}{_finding(lesson)}</div>
 <nav class="ways" aria-label="Lessons">{"".join(ways)}</nav>
 </main>

@@ -12,6 +12,7 @@ export async function mount({ data }) {
     settings = { ...settings, ...changes };
     send({ settings });
   });
+  place.removeAttribute("data-waiting"); // what is below may be shown: its place is known
   receive((shown) => {
     if (!shown.settings) return;
     settings = { ...settings, ...shown.settings };
