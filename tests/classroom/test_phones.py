@@ -318,8 +318,8 @@ def test_the_two_styles_that_most_chose_are_painted(tmp_path: Path) -> None:
     async def work(room: Room) -> None:
         painted = []
 
-        async def compute(_: object, photograph: object, styles: tuple[int, ...] = (), *__: object) -> bytes:
-            painted.append(styles)
+        async def compute(*arguments: object) -> bytes:
+            painted.append(arguments[2:3])
             return b"a picture"
 
         room.worker, room.styles = Mock(run=compute), ["woodcut", "crayon", "mosaic"]
@@ -332,7 +332,7 @@ def test_the_two_styles_that_most_chose_are_painted(tmp_path: Path) -> None:
         room.go(1)
         while room.busy:
             await asyncio.sleep(0)
-        assert painted[-3:] == [(2, 0), (2,), (0,)]
+        assert painted[-3:] == [((2, 0),), ((2,),), ((0,),)]
         names = screen_state(room)["result"]["painted"]
         assert names == {"both": "mosaic and woodcut", "first": "mosaic", "second": "woodcut"}
         assert room.file.read(room.round.id, "both.jpg") == b"a picture"
