@@ -117,6 +117,17 @@ def test_a_class_with_a_trigger_is_refused(tmp_path: Path) -> None:
         ClassFile(path)
 
 
+def test_a_class_that_cannot_begin_leaves_nothing(
+    private_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = private_home / "networks" / "conv" / "weights.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.touch()  # it would be opened by the first drawing
+    assert main(["class", str(tmp_path / "new.sqlite"), "--host", "192.0.2.1", "--no-browser"]) == 2
+    assert "cannot listen at 192.0.2.1" in capsys.readouterr().err
+    assert not list(tmp_path.glob("new*"))
+
+
 def test_forget_removes_the_last_class(
     empty_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

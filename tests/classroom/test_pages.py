@@ -73,6 +73,14 @@ def test_a_drawing_flies_to_the_screen_and_is_voted_on(held: Held, browser: Brow
     assert small == []
     assert violations(screen) == []
     assert violations(phone) == []
+    # Drawn with the keyboard.
+    for key in ("Space", *["ArrowDown"] * 14, "Space", "Tab", "Tab", "Enter"):
+        phone.keyboard.press(key)
+    expect(tile).to_have_count(2)
+    expect(tile.nth(1).locator("b")).to_have_text("1")
+    tile.nth(1).focus()
+    screen.keyboard.press("h")
+    expect(tile).to_have_count(1)
     # Opened, and hidden with a key.
     tile.click()
     expect(screen.get_by_role("dialog")).to_contain_text("Read as 3")

@@ -312,3 +312,29 @@ def test_each_phone_is_asked_for_all_digits_in_turn(tmp_path: Path) -> None:
         assert [each.asked for each in room.file.drawings(2)] == asked
 
     run(tmp_path, work)
+
+
+def test_the_two_styles_that_most_chose_are_painted(tmp_path: Path) -> None:
+    async def work(room: Room) -> None:
+        painted = []
+
+        async def compute(*arguments: object) -> bytes:
+            painted.append(arguments[2:3])
+            return b"a picture"
+
+        room.worker, room.styles = Mock(run=compute), ["woodcut", "crayon", "mosaic"]
+        room.begin("style")
+        for choices in ([0, 2], [2], [1, 2], [0]):
+            phone = await joined(room)
+            vote = {"round": room.round.id, "choices": choices}
+            assert (await phone("POST", "/vote", vote)).status == 200
+        assert (await phone("POST", "/vote", {**vote, "choices": [0, 1, 2]})).status == 422
+        room.go(1)
+        while room.busy:
+            await asyncio.sleep(0)
+        assert painted[-3:] == [((2, 0),), ((2,),), ((0,),)]
+        names = screen_state(room)["result"]["painted"]
+        assert names == {"both": "mosaic and woodcut", "first": "mosaic", "second": "woodcut"}
+        assert room.file.read(room.round.id, "both.jpg") == b"a picture"
+
+    run(tmp_path, work)

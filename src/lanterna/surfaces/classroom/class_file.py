@@ -79,7 +79,7 @@ class _Result(TypedDict, total=False):
     loss: float
     accuracy: float
     reads: dict[str, _Digit]
-    photograph: bool
+    thumbnails: int
     painted: dict[Literal["first", "second", "both"], str]
     digits: Annotated[
         list[Annotated[list[_Level], Field(min_length=784, max_length=784)]], Field(max_length=PICTURES)

@@ -167,8 +167,8 @@ def photograph(given: Path | None) -> bytes:
     return _jpeg(open_picture(path, longest=_LONGEST))
 
 
-def paint(photo: bytes, styles: tuple[int, ...]) -> bytes:
-    """Paint the photograph in built-in styles, mixed if there are several, as a JPEG.
+def paint(photo: bytes, styles: tuple[int, ...], size: int | None = None) -> bytes:
+    """Paint the photograph in built-in styles, mixed if there are several, as a JPEG, or smaller.
 
     Errors: `MissingError` if the networks have not been fetched.
     """
@@ -178,7 +178,9 @@ def paint(photo: bytes, styles: tuple[int, ...]) -> bytes:
 
     if not shelf.is_fetched(_STYLES_ITEM):
         raise MissingError(f"{_STYLES_ITEM} has not been fetched yet: lanterna shelf fetch {_STYLES_ITEM}")
-    *_, last = instant(open_picture(photo), Instant.checked({"built_in": styles}), device="cpu")
+    # A thumbnail's strokes are a little broader, as on the studio's wall of styles.
+    settings = Instant.checked({"built_in": styles, "size": size, "brush": 1.5 if size else 1})
+    *_, last = instant(open_picture(photo), settings, device="cpu")
     assert last.picture is not None
     return _jpeg(last.picture)
 

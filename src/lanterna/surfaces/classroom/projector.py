@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sqlite3
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from lanterna.surfaces.studio.server import Files
 
 PAGE = "classroom/projector.html"
-_PICTURES = ("photograph", "first", "second", "both")
+_PICTURES = re.compile("first|second|both|photograph|style-[0-9]{1,2}")
 
 
 class Going(Body):
@@ -148,7 +149,7 @@ async def _drawing(request: Request) -> Response:
 
 async def _picture(request: Request) -> Response:
     values: dict[str, Any] = request.path_params
-    if values["name"] not in _PICTURES:
+    if not _PICTURES.fullmatch(values["name"]):
         raise KeyError(values["name"])
     content = _room(request).file.read(values["round"], f"{values['name']}.jpg")
     return Response(content, 200, NO_STORE, "image/jpeg")

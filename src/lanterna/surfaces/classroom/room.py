@@ -179,8 +179,8 @@ class Room:
 
     @property
     def busy(self) -> bool:
-        """Whether something is computed that the next step needs."""
-        return self._work is not None and not self._work.done()
+        """Whether something is computed that the next step needs: not while phones still choose."""
+        return self.step.task == "wait" and self._work is not None and not self._work.done()
 
     def go(self, by: int) -> None:
         """Go on to the next step, or back; after the last step comes the next round."""

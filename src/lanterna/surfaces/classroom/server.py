@@ -53,11 +53,12 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Listen to signals, but only in the first server."""
+        """Listen to signals, but only in the first server, which then stops all of them."""
         if self._stop is None:
             yield
         else:
-            with super().capture_signals():
+            # When it has stopped, uvicorn raises the signal again.
+            with contextlib.suppress(KeyboardInterrupt), super().capture_signals():
                 yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -76,12 +77,12 @@ def serve(
     Errors: `UsageError` if a port is taken, or the address does not belong to this machine.
     """
     _raise_file_limit()
-    screen_socket = listening_socket("127.0.0.1", None, default=SCREEN_PORT, what="the class")
     phone_socket = None
-    if not room.review:
+    if not room.review:  # first, as this one may fail
         phone_socket = listening_socket(host or "0.0.0.0", port, default=PORT, what="the class")
         room.address = f"http://{url_host(host or '0.0.0.0')}:{phone_socket.getsockname()[1]}"
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn raises it again when it has stopped
+    screen_socket = listening_socket("127.0.0.1", None, default=SCREEN_PORT, what="the class")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_run(room, screen_socket, phone_socket, host, opened))
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lanterna.surfaces.classroom.room import Room
 
 _MIN_TO_LEARN = 10  # drawings
+_PHOTOGRAPH, _THUMBNAIL = "photograph.jpg", 256  # pixels of the longer side
 
 
 async def find_truth(room: Room, round_: Round) -> dict[str, Any]:
@@ -61,12 +62,25 @@ async def learn(room: Room, round_: Round) -> dict[str, Any]:
     return result
 
 
-async def open_photograph(room: Room, round_: Round) -> dict[str, Any]:
-    """Save the teacher's photograph in the round."""
-    if not round_.result.get("photograph"):
+async def show_styles(room: Room, round_: Round) -> dict[str, Any]:
+    """Paint a thumbnail of the photograph in each style, for the class to choose; return how many."""
+    photo = await _photograph(room, round_)
+    for style in range(round_.result.get("thumbnails", 0), len(room.styles)):
+        room.change(room.current(round_)._replace(result=round_.result | {"thumbnails": style}))
+        room.notify_screens()
+        picture = await room.worker.run(compute.paint, photo, (style,), _THUMBNAIL)
+        room.file.save(round_.id, f"style-{style}.jpg", picture)
+    return {"thumbnails": len(room.styles)}
+
+
+async def _photograph(room: Room, round_: Round) -> bytes:
+    """Return the photograph of a round; the first time it is saved there."""
+    try:
+        return room.file.read(round_.id, _PHOTOGRAPH)
+    except KeyError:
         photo = await room.worker.run(compute.photograph, room.photo)
-        room.file.save(round_.id, "photograph.jpg", photo)
-    return {"photograph": True}
+        room.file.save(round_.id, _PHOTOGRAPH, photo)
+        return photo
 
 
 async def paint(room: Room, round_: Round) -> dict[str, Any]:
@@ -75,7 +89,7 @@ async def paint(room: Room, round_: Round) -> dict[str, Any]:
     if not any(counts):
         raise LanternaError("nobody has chosen yet: go back, and choose two styles")
     chosen = sorted(range(len(counts)), key=lambda each: -counts[each])[:2]
-    photo, names = room.file.read(round_.id, "photograph.jpg"), [room.styles[each] for each in chosen]
+    photo, names = await _photograph(room, round_), [room.styles[each] for each in chosen]
     painted: dict[str, str] = {}
     before = round_.result.get("painted", {})
     for name, words, styles in (
@@ -102,7 +116,7 @@ async def imagine(room: Room, round_: Round) -> dict[str, Any]:
 WORK: dict[tuple[str, str], Callable[[Room, Round], Awaitable[dict[str, Any]]]] = {
     ("vote", "truth"): find_truth,
     ("train", "learn"): learn,
-    ("style", "choose"): open_photograph,
+    ("style", "choose"): show_styles,
     ("style", "paint"): paint,
     ("hunt", "choose"): imagine,
 }

@@ -69,11 +69,17 @@ def class_(
             write_link(link, address)
             open_browser(umask, link)
 
+    new = not path.exists()
     with private_umask() as umask, contextlib.closing(ClassFile(path, create=not open_)) as saved:
         link = classes_folder() / "open.html"
         room = Room(saved, quiet=quiet, names=names, photo=photo, review=open_)
         try:
             serve(room, host=host, port=port, opened=opened)
+        except UsageError:
+            if new:
+                saved.close()
+                path.unlink()
+            raise
         finally:
             link.unlink(missing_ok=True)
     return None

@@ -295,15 +295,15 @@ function Style({ state: now }) {
     </div>`;
   const [first, second] = [...split.keys()].sort((a, b) => split[b] - split[a]);
   const leads = (/** @type {number} */ i) => split[i] && (i === first || i === second);
-  return html`<div class="styles">
-    <div>${result.photograph && html`<img src=${picture("photograph")} alt="The photograph" />`}</div>
-    <ol>
-      ${choices.map(
-        (name, i) => html`<li key=${i} class=${leads(i) ? "right" : ""}>
-        <span>${name}</span><b>${split[i] || ""}</b></li>`,
-      )}
-    </ol>
-  </div>`;
+  return html`<ol class="styles">
+    ${choices.map(
+      (name, i) => html`<li key=${i} class=${leads(i) ? "right" : ""}>
+      ${i < (result.thumbnails ?? 0) ? html`<img src=${picture(`style-${i}`)} alt="" />` : html`<i></i>`}
+      <p>${name}</p>
+      ${split[i] > 0 && html`<b>${split[i]}</b>`}
+    </li>`,
+    )}
+  </ol>`;
 }
 
 /** A digit of 28 × 28 levels.
