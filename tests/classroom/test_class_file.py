@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 from starlette.exceptions import HTTPException
@@ -78,7 +79,35 @@ def test_other_databases_are_refused_and_unchanged(tmp_path: Path, script: str) 
     before = path.read_bytes()
     with pytest.raises(LanternaError, match="is not the file of a class"):
         ClassFile(path)
-    assert path.read_bytes()[100:] == before[100:]  # the header notes how it was opened
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["other.sqlite"]
+
+
+def test_an_empty_file_is_not_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty.sqlite").touch()
+    for option in ("--open", "--forget"):
+        assert main(["class", str(tmp_path / "empty.sqlite"), option]) == 2
+        assert "is not the file of a class" in capsys.readouterr().err
+    assert (tmp_path / "empty.sqlite").stat().st_size == 0
+
+
+@pytest.mark.parametrize("kept", [3000, 9000, -4096])
+def test_a_file_that_is_cut_off_is_damaged(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "class.sqlite"
+    with closing(ClassFile(path)) as held:
+        Room(held)
+    content = path.read_bytes()[:kept]
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match="is damaged"):
+        ClassFile(path)
+
+
+def test_a_full_disk_leaves_no_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = sqlite3.OperationalError("database or disk is full")
+    monkeypatch.setattr(ClassFile, "_check", Mock(side_effect=full))
+    with pytest.raises(LanternaError, match=r"class\.sqlite: the disk is full"):
+        ClassFile(tmp_path / "class.sqlite")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -90,6 +119,22 @@ def test_other_databases_are_refused_and_unchanged(tmp_path: Path, script: str) 
         "UPDATE drawings SET sight = 'elsewhere'",
         "UPDATE rounds SET kind = 'other'",
         "UPDATE rounds SET step = 9",
+        "UPDATE rounds SET step = -1",
+        'UPDATE rounds SET question = \'{"drawing": 0, "title": "", "text": "", "choices": ["1", "2"]}\'',
+        'UPDATE rounds SET question = \'{"title": "", "text": ""}\'',
+        "UPDATE rounds SET result = '{\"loss\": NaN}'",
+        "UPDATE rounds SET result = '{\"learned\": 10}'",
+        'UPDATE rounds SET result = \'{"script": ""}\'',
+        "UPDATE drawings SET round = 7",
+        "UPDATE drawings SET step = 2",
+        "UPDATE drawings SET strokes = '[[1, 2, 3]]'",
+        "UPDATE drawings SET strokes = '[[\"1\", 2]]'",
+        "UPDATE drawings SET reading = '{\"own\": [0, 0, 0, 0, 0, 0, 0, 0, 0, 1]}'",
+        "UPDATE drawings SET reading = '{\"chances\": [0, 0, 0, 0, 0, 0, 0, 0, 0, NaN]}'",
+        "UPDATE facts SET value = '<b>'",
+        "INSERT INTO phones (name) VALUES (x'ff')",
+        "INSERT INTO phones (name) VALUES (CAST(x'ff' AS TEXT))",
+        "INSERT INTO files VALUES (1, 'network.safetensors', 7)",
         "UPDATE rounds SET question = '{\"drawing\": 7}'",
         "UPDATE rounds SET result = '{\"digits\": [[1]]}'",
         "INSERT INTO votes VALUES (1, 1, '[\"x\"]')",
@@ -141,3 +186,19 @@ def test_forget_removes_the_last_class(
     (tmp_path / "notes.txt").write_text("not a class")
     assert main(["class", "--forget", str(tmp_path / "notes.txt")]) == 2
     assert (tmp_path / "notes.txt").exists()
+    (tmp_path / "link.sqlite").symlink_to(folder / "2026-01-07.sqlite")
+    assert main(["class", "--forget", str(tmp_path / "link.sqlite")]) == 0
+    assert not [*folder.iterdir(), *tmp_path.glob("link*")]
+
+
+def test_forget_asks_first_on_a_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "class.sqlite"
+    with closing(ClassFile(path)) as held:
+        held.add_drawing(Room(held).round, 1, "00000001", None, [[1, 2]], "shown")
+    for answer, left in (("\n", True), ("n\n", True), ("", True), ("y\n", False)):
+        monkeypatch.setattr("sys.stdin", Mock(isatty=lambda: True, readline=lambda answer=answer: answer))
+        assert main(["class", "--forget", str(path)]) == 0
+        assert "Remove 1 drawing, 0 votes, 0 phones of " in capsys.readouterr().err
+        assert path.exists() == left

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
 import pytest
+from uvicorn.server import ServerState
 
 from asgi import Answer, Client
+from lanterna.surfaces.classroom import phones, server
 from lanterna.surfaces.classroom import room as rooms
 from lanterna.surfaces.classroom.class_file import ClassFile
 from lanterna.surfaces.classroom.phones import phones_app
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOST = "192.168.1.20:8770"
+UPGRADE = b"GET / HTTP/1.1\r\nHost: 192.168.1.20:8770\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 WEB = Files("classroom/projector.html")
 ONE = [[128, 30, 128, 220]]
 
@@ -103,6 +106,9 @@ def test_a_phone_joins_with_the_code_and_draws(tmp_path: Path) -> None:
         ("/vote", {"round": 1, "choices": [0]}, 409),
         ("/name", {"name": "x" * 21, "agreed": True}, 422),
         ("/name", {"name": "\u202e\n", "agreed": True}, 422),
+        ("/name", {"name": "\u3164", "agreed": True}, 422),
+        ("/name", {"name": "\u2800 \uffa0", "agreed": True}, 422),
+        ("/name", {"name": "\U0001f600", "agreed": True}, 422),
         ("/join", {"code": "X" * 9}, 422),
     ],
 )
@@ -194,6 +200,25 @@ def test_nobody_can_flood_the_class(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     run(tmp_path, work)
 
 
+def test_joining_again_and_again_adds_no_rows_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rooms.time, "monotonic", lambda: 1000.0)
+    monkeypatch.setattr(rooms, "PHONES", 5)
+    monkeypatch.setattr(phones, "PHONES", 8)
+
+    async def work(room: Room) -> None:
+        program = phone_of(room)
+        answers = []
+        for _ in range(12):
+            program.cookie = ""
+            answers.append((await program("POST", "/join", {"code": room.code})).status)
+        assert answers == [200] * 8 + [429] * 4
+        assert room.file.counts()["phones"] == 5  # who sent nothing leaves nothing
+
+    run(tmp_path, work)
+
+
 def test_a_full_room_gives_seats_of_those_who_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rooms, "PHONES", 2)
 
@@ -223,6 +248,35 @@ def test_a_locked_room_accepts_nothing(tmp_path: Path) -> None:
         assert (await phone("POST", "/draw", drawing())).status == 200
 
     run(tmp_path, work)
+
+
+def test_a_phone_whose_round_cannot_be_held_looks_at_the_screen(tmp_path: Path) -> None:
+    async def work(room: Room) -> None:
+        await joined(room)
+        room.begin("hunt")
+        room.change(room.round._replace(result={"note": "no network has learned to draw digits yet"}))
+        state = phone_state(room, next(iter(room.phones.values())))
+        assert (state["task"], state["words"]) == ("wait", "Look at the big screen")
+        room.close_streams()
+
+    run(tmp_path, work)
+
+
+def test_what_no_browser_sends_prints_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def work(room: Room) -> None:
+        config = server._Server(phone_of(room).app, phones.PhoneConnection, None).config
+        config.load()
+        for data in (b"nonsense\r\n\r\n", UPGRADE):
+            connection = phones.PhoneConnection(config=config, server_state=ServerState(), app_state={})
+            transport = Mock(get_extra_info=lambda name: ("192.168.1.30", 5000) if "name" in name else None)
+            connection.connection_made(transport)
+            connection.data_received(data)
+            await asyncio.sleep(0)
+            assert transport.write.called
+            connection.connection_lost(None)
+
+    run(tmp_path, work)
+    assert not caplog.records  # which would be printed to the teacher's terminal
 
 
 def test_a_full_disk_is_an_error_that_phones_try_again(

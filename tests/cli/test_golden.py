@@ -93,6 +93,9 @@ ERRORS = """
     class notes.txt --forget
     class empty --open
     class --photo missing.png
+    class --forget --port 0
+    class --open --names
+    studio --host ..
     doctor nonsense
 """
 

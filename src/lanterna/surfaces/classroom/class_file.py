@@ -7,12 +7,13 @@ locked while a class is open. It may come from a stranger: it is opened only if 
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NotRequired
 
-from pydantic import Field, TypeAdapter
+from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter
 from typing_extensions import TypedDict
 
 from lanterna.errors import LanternaError, MissingError, UsageError
@@ -20,7 +21,7 @@ from lanterna.files import make_parent
 from lanterna.surfaces.classroom.rounds import KINDS, PICTURES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
 _APPLICATION = 0x4C414E54  # "LANT"
@@ -43,55 +44,64 @@ Strokes = list[list[int]]
 """Lines of a pen, each as x, y, x, y … from 0 to 255."""
 Sight = Literal["shown", "waiting", "hidden"]
 """Whether a drawing is on the screen, waits to be shown by the teacher, or was hidden by the teacher."""
+MAX_STROKES, MAX_POINTS = 60, 1200
+"""Of a drawing."""
+NAME = 20
+"""Characters of a nickname."""
 
-
+_NETWORK = "network.safetensors"
+_STRICT = ConfigDict(strict=True, extra="forbid")
+_Count = Annotated[int, Field(ge=0)]
 _Level = Annotated[int, Field(ge=0, le=255)]
 _Chances = Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=10, max_length=10)]
 _Digit = Annotated[int, Field(ge=0, le=9)]
 
 
-class _Reading(TypedDict, total=False):
+class _Reading(TypedDict):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
     chances: _Chances
-    own: _Chances
+    own: NotRequired[_Chances]
 
 
-class _Question(TypedDict, total=False):
+class _Question(TypedDict):
     """What is voted on: how a drawing is read, a lesson's claim, or one of its exercises."""
 
-    drawing: int
-    lesson: str
-    exercise: int
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
     title: str
     text: str
-    choices: list[str]
+    choices: Annotated[list[str], Field(min_length=2, max_length=PICTURES)]
+    drawing: NotRequired[int]
+    lesson: NotRequired[str]
+    exercise: NotRequired[int]
 
 
 class _Result(TypedDict, total=False):
     """What came of a round, by kind; `note` says why nothing did."""
 
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
     note: str
-    right: int
+    right: _Count
     words: str
-    learned: int
-    curve: list[float]
-    step: int
-    steps: int
-    loss: float
-    accuracy: float
+    learned: _Count
+    curve: list[FiniteFloat]
+    step: _Count
+    steps: _Count
+    loss: FiniteFloat
+    accuracy: FiniteFloat
     reads: dict[str, _Digit]
-    thumbnails: int
+    thumbnails: _Count
     painted: dict[Literal["first", "second", "both"], str]
     digits: Annotated[
         list[Annotated[list[_Level], Field(min_length=784, max_length=784)]], Field(max_length=PICTURES)
     ]
-    imagined: list[int]
+    imagined: list[_Count]
 
 
-_Stroke = Annotated[list[_Level], Field(min_length=2)]
-_STROKES = TypeAdapter(Annotated[list[_Stroke], Field(min_length=1)])
+_Stroke = Annotated[list[_Level], Field(min_length=2, max_length=2 * MAX_POINTS)]
+_STROKES = TypeAdapter(Annotated[list[_Stroke], Field(min_length=1, max_length=MAX_STROKES)])
 _READING, _QUESTION, _RESULT = TypeAdapter(_Reading), TypeAdapter(_Question), TypeAdapter(_Result)
 _DRAWING = TypeAdapter(tuple[int, _Digit | None, Sight])
-_CHOICES = TypeAdapter(list[Annotated[int, Field(ge=0)]])
+_CHOICES = TypeAdapter(Annotated[list[_Count], Field(max_length=PICTURES)])
 
 
 class Drawing(NamedTuple):
@@ -132,63 +142,95 @@ class ClassFile:
         self.path = path
         if path.is_dir():
             raise UsageError(f"{path} is a folder: expected the file of a class")
-        if not create and not path.exists():
+        new = not path.exists()
+        if new and not create:
             raise MissingError(f"there is no class in {path}: `lanterna class` begins one")
         try:
+            if not new and (path.stat().st_size or not create):
+                _check_kind(path)
             make_parent(path)
             self._db = sqlite3.connect(path, timeout=0, isolation_level=None)
-            self._open(new=not path.stat().st_size)
+            try:
+                self._open()
+            except BaseException as error:
+                self._db.close()
+                if new and "locked" not in str(error):  # otherwise it is another's
+                    remove(path)
+                raise
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
                 raise UsageError(
                     f"{path} is open already: use its page, or give this class another file"
                 ) from error
-            raise LanternaError(f"cannot open {path}: {error}") from error
+            raise not_saved(path, error) from error
         except sqlite3.DatabaseError as error:
-            raise UsageError(f"{path} is not the file of a class") from error
+            raise _damaged(path) from error
         except OSError as error:
             raise LanternaError(f"cannot write {path}: {error.strerror or error}") from error
 
-    def _open(self, *, new: bool) -> None:
+    def _open(self) -> None:
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA trusted_schema = OFF")
-        if not new and self._db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
-            raise sqlite3.DatabaseError("another program's file")
         self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
         with self._transaction():
+            # Before the journal is a WAL, so that the file itself says from the start what it is.
             if not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 self._db.execute(f"PRAGMA application_id = {_APPLICATION}")
                 for table in _TABLES:
                     self._db.execute(table)
-            found = self._db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
-            if {row[0] for row in found} != set(_TABLES):
-                raise sqlite3.DatabaseError("other tables")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
         self._check()
 
     def _check(self) -> None:
         """Check every value: the file may come from a stranger. Errors: `UsageError`."""
         try:
-            drawings = {0}
-            for id_, step, asked, strokes, reading, sight in self._db.execute(
-                "SELECT id, step, asked, strokes, reading, sight FROM drawings"
-            ):
-                drawings.add(id_)
-                _STROKES.validate_json(strokes)
-                _READING.validate_json(reading or "{}")
-                _DRAWING.validate_python((step, asked, sight))
-            for kind, step, question, result in self._db.execute(
-                "SELECT kind, step, question, result FROM rounds"
-            ):
-                _RESULT.validate_json(result)
-                if _QUESTION.validate_json(question).get("drawing", 0) not in drawings:
-                    raise ValueError("a question about no drawing")
-                KINDS[kind].steps[step]
+            if self._db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+                raise ValueError("broken pages")
+            self._check_rounds()
             for (choices,) in self._db.execute("SELECT choices FROM votes"):
                 _CHOICES.validate_json(choices)
-        except (ValueError, LookupError, TypeError) as error:
-            raise UsageError(f"{self.path} is damaged, or was not written by Lanterna") from error
+            for (name,) in self._db.execute("SELECT name FROM phones WHERE name IS NOT NULL"):
+                if not isinstance(name, str) or len(name) > NAME:
+                    raise ValueError("a name that no phone can send")
+            for (value,) in self._db.execute("SELECT value FROM facts WHERE name = 'code'"):
+                if not re.fullmatch("[A-Z]{4}", value):
+                    raise ValueError("a code that nobody can type")
+            if self._db.execute("SELECT 1 FROM files WHERE typeof(content) <> 'blob'").fetchone():
+                raise ValueError("a file without bytes")
+        except (ValueError, LookupError, TypeError, sqlite3.Error) as error:
+            raise _damaged(self.path) from error
+
+    def _check_rounds(self) -> None:
+        """Check the rounds and the drawings. Errors: `ValueError`, `LookupError`, `TypeError`."""
+        steps, asked_about = {}, set()
+        for round_, kind, step, question, result in self._db.execute(
+            "SELECT id, kind, step, question, result FROM rounds"
+        ):
+            steps[round_] = range(len(KINDS[kind].steps))
+            if question != "{}":
+                asked_about.add(_QUESTION.validate_json(question).get("drawing"))
+            learned = _RESULT.validate_json(result).get("learned")
+            if step not in steps[round_] or (learned and not self._has(round_, _NETWORK)):
+                raise ValueError("a step that there is not, or no network")
+        drawings = {None}
+        for id_, round_, step, asked, strokes, reading, sight in self._db.execute(
+            "SELECT id, round, step, asked, strokes, reading, sight FROM drawings"
+        ):
+            drawings.add(id_)
+            if any(len(stroke) % 2 for stroke in _STROKES.validate_json(strokes, strict=True)):
+                raise ValueError("half a point")
+            if reading not in (None, "{}"):
+                _READING.validate_json(reading)
+            _DRAWING.validate_python((step, asked, sight), strict=True)
+            if step not in steps[round_]:
+                raise ValueError("a drawing of no step")
+        if asked_about - drawings:
+            raise ValueError("a question about no drawing")
+
+    def _has(self, round_: int, name: str) -> bool:
+        query = "SELECT 1 FROM files WHERE round = ? AND name = ?"
+        return self._db.execute(query, (round_, name)).fetchone() is not None
 
     def _transaction(self) -> _Transaction:
         return _Transaction(self._db)
@@ -244,6 +286,12 @@ class ClassFile:
 
     def forget_phone(self, phone: int) -> None:
         """Remove a phone's id, so that its place is free; what it sent stays."""
+        self._db.execute(
+            "DELETE FROM phones WHERE id = :id AND name IS NULL AND NOT EXISTS "
+            "(SELECT 1 FROM drawings WHERE phone = :id) AND NOT EXISTS "
+            "(SELECT 1 FROM votes WHERE phone = :id)",
+            {"id": phone},
+        )
         self._db.execute("UPDATE phones SET secret = NULL WHERE id = ?", (phone,))
 
     def set_name(self, phone: int, name: str) -> None:
@@ -366,10 +414,50 @@ class _Transaction:
         self._db.execute("COMMIT" if kind is None else "ROLLBACK")
 
 
-def forget(path: Path) -> dict[str, int]:
-    """Remove a class's file, and return how much was in it. Errors: as of `ClassFile`."""
+def _check_kind(path: Path) -> None:
+    """Refuse a file that is not a class's, without changing it, or one that is cut off.
+
+    Errors: `UsageError`, or `sqlite3.DatabaseError` if its first pages cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(72)
+    ours = head.startswith(b"SQLite format 3\0") and head[68:] == _APPLICATION.to_bytes(4, "big")
+    if ours:
+        # Immutable: nothing is written, neither to the file nor next to it.
+        uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+        with closing(sqlite3.connect(uri, uri=True)) as database:
+            database.execute("PRAGMA trusted_schema = OFF")
+            tables = database.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+        ours = {row[0] for row in tables} == set(_TABLES)
+    if not ours:
+        raise UsageError(f"{path} is not the file of a class")
+
+
+def _damaged(path: Path) -> UsageError:
+    return UsageError(f"{path} is damaged, or was not written by Lanterna")
+
+
+def not_saved(path: Path, error: sqlite3.Error) -> LanternaError:
+    """Return the error that says that a class's file cannot be written."""
+    return LanternaError(f"cannot write {path}: {'the disk is full' if 'is full' in str(error) else error}")
+
+
+def remove(path: Path) -> None:
+    """Remove a class's file, and what SQLite keeps next to it; of a link, what it leads to, and the link."""
+    file = path.resolve()
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        file.with_name(f"{file.name}{suffix}").unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+
+
+def forget(path: Path, agreed: Callable[[dict[str, int]], bool]) -> dict[str, int] | None:
+    """Remove a class's file and return how much was in it, or None if that is not `agreed`.
+
+    Errors: as of `ClassFile`.
+    """
     with closing(ClassFile(path, create=False)) as file:
         counts = file.counts()
-    for each in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
-        each.unlink(missing_ok=True)
+        if not agreed(counts):
+            return None
+    remove(path)
     return counts

@@ -19,7 +19,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from lanterna.errors import LanternaError, UsageError
-from lanterna.surfaces.classroom.room import NAME, Allowance
+from lanterna.surfaces.classroom.class_file import MAX_POINTS, MAX_STROKES, NAME
+from lanterna.surfaces.classroom.room import PHONES, Allowance
 from lanterna.surfaces.studio.connections import Connection
 from lanterna.surfaces.studio.guard import Hosts, refuse
 from lanterna.surfaces.studio.messages import Body, title_of
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 _COOKIE, _COOKIE_SECONDS = "lanterna-class", 12 * 3600
 _MAX_BYTES, _SECONDS = 16_384, 5.0  # of a request's body
-_MAX_POINTS = 1200  # of a drawing
+_FILLERS = "\u115f\u1160\u3164\uffa0"  # letters that are not seen
 _FILES = {"/": "phone.html", "/phone.js": "phone.js", "/phone.css": "phone.css", "/theme.css": "../theme.css"}
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -46,7 +47,6 @@ _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
-    (b"cross-origin-opener-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
 ]
 
@@ -74,8 +74,8 @@ class Drawn(Body):
     round: _Number
     step: _Number
     asked: Annotated[int, Field(ge=0, le=9)] | None = None
-    strokes: list[Annotated[list[_Level], Field(min_length=2, max_length=2 * _MAX_POINTS)]] = Field(
-        min_length=1, max_length=60
+    strokes: list[Annotated[list[_Level], Field(min_length=2, max_length=2 * MAX_POINTS)]] = Field(
+        min_length=1, max_length=MAX_STROKES
     )
 
 
@@ -104,7 +104,8 @@ def phones_app(room: Room, web: Files, *, port: int, host: str | None = None) ->
             Exception: error_handlers.internal_error,
         },
     )
-    app.state.room, app.state.web, app.state.guesses = room, web, _Guesses()
+    app.state.room, app.state.web, app.state.guesses = room, web, _ByAddress(1 / 3, 20)
+    app.state.joins = _ByAddress(1 / 2, PHONES)
     return Gate(app, Hosts(port, host, open_to_others=True))
 
 
@@ -117,11 +118,13 @@ async def _file(request: Request) -> Response:
 
 async def _join(request: Request) -> Response:
     """Join with the code, or come back with the cookie."""
-    body, room, guesses = await parsed_body(request, Joining), _room(request), request.app.state.guesses
+    body, room = await parsed_body(request, Joining), _room(request)
+    guesses, joins = request.app.state.guesses, request.app.state.joins
     address = request.client.host if request.client else ""
     secret = request.cookies.get(_COOKIE)
     if room.phone(secret) is None:
-        guesses.check(address)
+        guesses.check(address, "too many wrong codes: wait a moment")
+        joins.check(address, "too many join from this address: wait a moment")
     try:
         phone, new = room.join(body.code, secret)
     except HTTPException as error:
@@ -131,6 +134,7 @@ async def _join(request: Request) -> Response:
     _keep_open(request)
     response = ApiResponse({"names": room.names, "named": phone.number in room.called})
     if new is not None:
+        joins.add(address)
         response.set_cookie(_COOKIE, new, max_age=_COOKIE_SECONDS, path="/", httponly=True, samesite="strict")
     return response
 
@@ -141,8 +145,8 @@ async def _name(request: Request) -> Response:
     if not phone.votes.take():
         raise HTTPException(429, "that was quick: wait a moment")
     name = title_of(body.name).strip()
-    if not name:
-        raise UsageError("name: expected at least one character")
+    if not any(c.isalnum() and c not in _FILLERS for c in name):
+        raise UsageError("name: expected at least one letter or digit")
     if body.agreed:
         _room(request).name(phone, name)
     return ApiResponse({})
@@ -153,8 +157,8 @@ async def _draw(request: Request) -> Response:
     phone, body = _phone(request), await parsed_body(request, Drawn)
     if any(len(stroke) % 2 for stroke in body.strokes):
         raise UsageError("strokes: expected x, y, x, y …")
-    if (points := sum(map(len, body.strokes)) // 2) > _MAX_POINTS:
-        raise UsageError(f"strokes: expected at most {_MAX_POINTS} points, got {points}")
+    if (points := sum(map(len, body.strokes)) // 2) > MAX_POINTS:
+        raise UsageError(f"strokes: expected at most {MAX_POINTS} points, got {points}")
     _room(request).draw(phone, body.key, body.round, body.step, body.asked, body.strokes)
     return ApiResponse({})
 
@@ -207,21 +211,25 @@ def _keep_open(request: Request) -> None:
         request.scope["state"]["authenticated"]()
 
 
-class _Guesses:
-    """Wrong codes by address: after twenty, one every three seconds. There are 160,000 codes."""
+class _ByAddress:
+    """What each address may still do: wrong codes, of 160,000 that there are, and joining.
 
-    def __init__(self) -> None:
+    A whole class may have one address, so a full room can join from it at once.
+    """
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self._rate, self._burst = rate, burst
         self._left: OrderedDict[str, Allowance] = OrderedDict()
 
-    def check(self, address: str) -> None:
-        """Refuse an address that has guessed too often. Errors: 429."""
+    def check(self, address: str, words: str) -> None:
+        """Refuse an address that has nothing left. Errors: 429."""
         left = self._left.get(address)
         if left is not None and not left.available():
-            raise HTTPException(429, "too many wrong codes: wait a moment", {"retry-after": "3"})
+            raise HTTPException(429, words, {"retry-after": "3"})
 
     def add(self, address: str) -> None:
-        """Count a wrong code."""
-        self._left.setdefault(address, Allowance(1 / 3, 20)).take()
+        """Use one."""
+        self._left.setdefault(address, Allowance(self._rate, self._burst)).take()
         self._left.move_to_end(address)
         if len(self._left) > 1000:
             self._left.popitem(last=False)

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 PHONES = 220
 """Seats in the room."""
-NAME = 20
-"""Characters of a nickname."""
 _LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels, so that no code is a word
 _MAX_DRAWINGS = 50_000  # of a class: some 50 MB
 _STREAMS = 2  # of a phone: its page, and the same page opened again
@@ -117,7 +115,7 @@ class Room:
         self.locked = self.closing = False
         self.trouble = ""
         self.screens: set[Listener] = set()
-        self.all_drawings, self.all_joins = Allowance(150, 400), Allowance(20, 300)
+        self.all_drawings, self.all_joins = Allowance(150, 400), Allowance(5, 300)
         sent = file.sent()
         self.phones = {secret: Phone(number, sent.get(number, 0)) for secret, number in file.phones().items()}
         self.called = file.names()
@@ -453,7 +451,10 @@ class Room:
         if phone is not None and drawing.reading:
             chances = drawing.reading["chances"]
             for stream in phone.streams:
-                stream.reading = {"digit": answer(chances), "percent": percent(chances)}
+                stream.reading = {
+                    "digit": answer(chances), "percent": percent(chances),
+                    "round": drawing.round, "step": drawing.step,
+                }  # fmt: skip
                 stream.wake.set()
 
     def _count(self) -> None:

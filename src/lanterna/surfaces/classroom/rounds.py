@@ -62,8 +62,9 @@ KINDS: dict[str, Kind] = {
         "Fool it",
         (
             Step(
-                "draw", "draw", f"Draw what is read as {TARGET} with certainty, and is none",
-                f"Draw no {TARGET} that is read as {TARGET}",
+                "draw", "draw",
+                f"Draw something that is read as {TARGET} with certainty, but is not a {TARGET}",
+                f"Draw something that is read as {TARGET}, but is not a {TARGET}",
             ),
         ),
     ),

@@ -42,6 +42,7 @@ class _Server(uvicorn.Server):
                 ws="none",
                 lifespan="off",
                 log_config=None,
+                log_level="error",  # anybody on the network can send what it would warn of
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,

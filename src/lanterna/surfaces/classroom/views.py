@@ -26,9 +26,10 @@ def phone_state(room: Room, phone: Phone) -> dict[str, Any]:
     task = "wait" if room.locked or "note" in room.round.result else room.step.task
     asked = (phone.number + phone.sent) % 10 if task == "draw" and room.kind.asks else None
     words = room.round.question.get("text") if task == "vote" else None
-    words = words or room.step.phone or SCREEN
+    words = words or (task == room.step.task and room.step.phone) or SCREEN
     return {
         "round": room.round.id, "step": room.step_shown, "task": task, "asked": asked,
+        "locked": room.locked,
         "words": "The room is locked" if room.locked else words if asked is None else f"Draw a {asked}",
         "choices": room.choices() if task == "vote" else [], "most": room.most, "names": room.names,
         "chosen": room.file.votes(room.round.id).get(phone.number, []) if task == "vote" else [],

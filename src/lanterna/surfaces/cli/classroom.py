@@ -2,6 +2,8 @@
 
 import contextlib
 import datetime
+import sqlite3
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -45,11 +47,15 @@ def class_(
     """
     if open_ and forget:
         raise UsageError("--open and --forget exclude each other: leave one out")
+    given = {"--photo": photo, "--names": names, "--quiet": quiet, "--host": host, "--port": port}
+    ignored = [name for name, value in given.items() if value is not None and value is not False]
+    if (open_ or forget) and ignored:
+        raise UsageError(f"{ignored[0]} has no effect with {'--open' if open_ else '--forget'}: leave it out")
     if forget:
         return _forget(file or _last())
     from lanterna.files import private_umask
-    from lanterna.settings import classes_folder
-    from lanterna.surfaces.classroom.class_file import ClassFile
+    from lanterna.settings import classes_folder, networks_folder
+    from lanterna.surfaces.classroom.class_file import ClassFile, not_saved, remove
     from lanterna.surfaces.classroom.room import Room
     from lanterna.surfaces.classroom.server import serve
     from lanterna.surfaces.studio.server import open_browser, write_link
@@ -65,6 +71,8 @@ def class_(
             where = host or "all addresses of this machine"
             say(f"phones join below, with the code {room.code}; listening at {where}")
             show(f"{room.address}/#{room.code}")
+            if not any(networks_folder().glob("imagine-*.safetensors")):
+                say("the round Hunt needs a network that draws digits: run `lanterna imagine` once before")
         if browser:
             write_link(link, address)
             open_browser(umask, link)
@@ -72,16 +80,19 @@ def class_(
     new = not path.exists()
     with private_umask() as umask, contextlib.closing(ClassFile(path, create=not open_)) as saved:
         link = classes_folder() / "open.html"
-        room = Room(saved, quiet=quiet, names=names, photo=photo, review=open_)
         try:
+            room = Room(saved, quiet=quiet, names=names, photo=photo, review=open_)
             serve(room, host=host, port=port, opened=opened)
-        except UsageError:
-            if new:
+        except (UsageError, sqlite3.Error) as error:
+            if new and not saved.counts()["phones"]:
                 saved.close()
-                path.unlink()
-            raise
+                remove(path)
+            raise not_saved(path, error) if isinstance(error, sqlite3.Error) else error from None
         finally:
             link.unlink(missing_ok=True)
+        if not open_:
+            drawings = "1 drawing is" if room.drawings == 1 else f"{room.drawings} drawings are"
+            say(f"closed: {drawings} saved in {path}")
     return None
 
 
@@ -105,8 +116,19 @@ def _prepare(photo: Path | None) -> None:
 def _forget(path: Path) -> None:
     from lanterna.surfaces.classroom.class_file import forget
 
-    counts = forget(path)
-    show(f"removed {path}: {counts['drawings']} drawings, {counts['votes']} votes, {counts['phones']} phones")
+    def agreed(counts: dict[str, int]) -> bool:
+        if not sys.stdin.isatty():
+            return True
+        say(f"Remove {_words(counts)} of {path}? [y/N]")
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    counts = forget(path, agreed)
+    show(f"removed {path}: {_words(counts)}" if counts else f"nothing was removed: {path} is still there")
+
+
+def _words(counts: dict[str, int]) -> str:
+    found = {"drawing": counts["drawings"], "vote": counts["votes"], "phone": counts["phones"]}
+    return ", ".join(f"{count} {name}{'s' * (count != 1)}" for name, count in found.items())
 
 
 def _last() -> Path:

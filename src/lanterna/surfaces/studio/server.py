@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import errno
 import hashlib
 import html
 import re
@@ -188,8 +189,9 @@ def serve(
         script_hashes=web.script_hashes(),
     )  # fmt: skip
     config = uvicorn.Config(
-        guard, loop="asyncio", http=Connection, ws="none", lifespan="on", log_config=None, access_log=False,
-        server_header=False, proxy_headers=False, timeout_graceful_shutdown=3, timeout_keep_alive=30,
+        guard, loop="asyncio", http=Connection, ws="none", lifespan="on", log_config=None, log_level="error",
+        access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=3,
+        timeout_keep_alive=30,
     )  # fmt: skip
     address = f"http://{url_host(host)}:{port}/?token={access.token}"
     server = _Server(config, studio)
@@ -298,6 +300,14 @@ def listening_socket(
         except (OSError, OverflowError, ValueError) as error:  # port taken; no such port; no such host
             listener.close()
             reason = getattr(error, "strerror", None) or str(error)
+            if isinstance(error, OverflowError):
+                raise UsageError(f"--port: expected 0 to 65535, got {candidate}") from error
+            if isinstance(error, (socket.gaierror, ValueError)):
+                raise UsageError(f"--host: expected an address of this machine, got {host!r}") from error
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise UsageError(
+                    f"--host: {what} cannot listen at {host} ({reason}): give an address of this machine"
+                ) from error
             if port is None and candidate:
                 continue
             raise UsageError(

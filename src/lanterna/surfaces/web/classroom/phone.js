@@ -1,7 +1,8 @@
 // The page on a phone: joins with the code, then draws or votes as the class's server says.
 
 /** @typedef {{ round: number, step: number, task: "draw" | "vote" | "wait", asked: number | null,
-    words: string, choices: string[], most: number, names: boolean, chosen: number[] }} State */
+    locked: boolean, words: string, choices: string[], most: number, names: boolean,
+    chosen: number[] }} State */
 
 const SIDE = 256; // units of the pad that are sent
 const MAX_POINTS = 1000;
@@ -77,8 +78,10 @@ function listen() {
   events = new EventSource("/events");
   events.addEventListener("state", ({ data }) => follow(JSON.parse(data)));
   events.addEventListener("reading", ({ data }) => {
-    const { digit, percent } = JSON.parse(data);
-    say("Read as ", digit, `, ${percent}`);
+    const { digit, percent, round, step } = JSON.parse(data);
+    if (!state || state.locked || state.task === "vote") return;
+    const now = state.asked === null && state.round === round && state.step === step;
+    say(now ? "Read as " : "Your last drawing was read as ", digit, `, ${percent}`);
   });
   events.addEventListener("error", () => {
     say("No connection, trying again");
@@ -108,7 +111,7 @@ function say(text, strong = "", rest = "") {
 /** @param {State} next */
 function follow(next) {
   const other = state?.round !== next.round || state.step !== next.step;
-  if (other || status.textContent?.startsWith("No connection")) say("");
+  if (other || next.locked || status.textContent?.startsWith("No connection")) say("");
   if (other) wipe();
   state = next;
   show(next.task === "wait" ? "" : next.task, next.words);

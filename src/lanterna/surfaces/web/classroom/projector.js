@@ -255,7 +255,8 @@ function Train({ state: now }) {
         </svg>
         <p>
           <b>${result.accuracy === undefined ? "" : `${Math.round(100 * result.accuracy)} %`}</b>${" "}
-          of your digits are read right, step ${result.step ?? 0} of ${result.steps ?? "…"}
+          of the digits that it learned from are read right, step ${result.step ?? 0} of${" "}
+          ${result.steps ?? "…"}
         </p>
       </div>`
     }
