@@ -181,7 +181,7 @@ def test_another_folder_is_never_overwritten(networks, tmp_path):
     with pytest.raises(UsageError, match="already has a site"):
         write_site(folder, contents)
     (folder / "CNAME").write_text("mine")
-    with pytest.raises(UsageError, match="other files in it, such as CNAME"):
+    with pytest.raises(UsageError, match="something else in it, such as CNAME"):
         write_site(folder, contents, force=True)
     assert (folder / "CNAME").read_text() == "mine"
     (folder / "CNAME").unlink()
@@ -198,6 +198,27 @@ def test_another_folder_is_never_overwritten(networks, tmp_path):
         write_site(folder, contents, force=True, watch=stop)
     assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_folders_links_and_where_one_stands_are_never_removed(tmp_path, monkeypatch):
+    inside = tmp_path / "outer/inner"
+    inside.mkdir(parents=True)
+    monkeypatch.chdir(inside)
+    for folder in ("..", ".", "/", "../../../../../../../.."):
+        with pytest.raises(UsageError, match="the current folder is in"):
+            write_site(Path(folder), Contents(), force=True)
+    site = tmp_path / "site"
+    for made in (lambda: (site / "empty").mkdir(), lambda: (site / "link").symlink_to(inside)):
+        site.mkdir(exist_ok=True)
+        made()
+        with pytest.raises(UsageError, match="something else in it"):
+            write_site(site, Contents(), force=True)
+        shutil.rmtree(site)
+    site.mkdir()
+    (site / MARKER).write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="already has a site"):
+        write_site(site, Contents())
+    assert inside.is_dir()
 
 
 def test_the_commands_of_its_page_write_sites(networks, given, tmp_path, monkeypatch, capsys):
@@ -237,6 +258,9 @@ def test_a_damaged_network_of_a_page_is_one_line(tmp_path, capsys):
         error = capsys.readouterr().err
         assert message in error
         assert error.count("\n") == 1
+    file.write_bytes(file.read_bytes()[:-9])
+    assert main(["read", str(tmp_path / "page.png"), "--network", str(file)]) == 1
+    assert "is damaged: save it again" in capsys.readouterr().err
 
 
 def ink(digit: int) -> str:

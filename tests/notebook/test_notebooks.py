@@ -15,7 +15,8 @@ import nbclient
 import nbformat
 import pytest
 from jupyter_client.manager import AsyncKernelManager
-from jupyter_core.utils import run_sync
+from jupyter_core.utils import ensure_async, run_sync
+from nbclient.exceptions import CellExecutionComplete
 from PIL import Image
 
 from lanterna.lessons import LESSONS
@@ -90,6 +91,20 @@ def pictures(cell: nbformat.NotebookNode) -> list[Image.Image]:
     return [Image.open(io.BytesIO(base64.b64decode(each))) for each in data]
 
 
+class Client(nbclient.NotebookClient):
+    """A client that updates a display whichever cell is running, as a browser does."""
+
+    async def _async_poll_output_msg(self, parent_msg_id, cell, cell_index):
+        while True:
+            message = await ensure_async(self.kc.iopub_channel.get_msg(timeout=None))
+            ours = message["parent_header"].get("msg_id") == parent_msg_id
+            if ours or message["msg_type"] == "update_display_data":
+                try:
+                    self.process_message(message, cell, cell_index)
+                except CellExecutionComplete:
+                    return
+
+
 @pytest.fixture(scope="module")
 def run(trained, tmp_path_factory):
     """Runs a notebook once, in a folder of its own, and keeps it. In their home `conv` is there already.
@@ -110,7 +125,7 @@ def run(trained, tmp_path_factory):
             smaller(notebook, NOTEBOOKS[name][1])
             folder = str(tmp_path_factory.mktemp(name))
             notebook.cells.insert(0, nbformat.v4.new_code_cell(f"%reset -f\n%cd -q {folder}"))
-            running = nbclient.NotebookClient(notebook, km=kernel, timeout=LONGEST)
+            running = Client(notebook, km=kernel, timeout=LONGEST)
             running.kc = client
             running.execute()
             del notebook.cells[0]

@@ -89,14 +89,14 @@ def open_trained(name: str | Path) -> Network:
 
 
 def _plan_in(file: Path) -> str | None:
-    """Return the plan in the metadata of a file of weights, or None if there is none."""
+    """Return the plan in the metadata of a file of weights, or None if there is none; "" if it is damaged."""
     if file.suffix != ".safetensors" or not file.is_file():
         return None
     try:
         with safe_open(file, "pt") as opened:
             metadata: dict[str, str] = opened.metadata() or {}
     except (OSError, SafetensorError):
-        return None
+        return ""
     return metadata.get("plan")
 
 

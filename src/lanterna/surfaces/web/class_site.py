@@ -90,17 +90,23 @@ def check_site(folder: Path, *, force: bool) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file: name a folder to write")
-    if folder.resolve() == Path.cwd():
-        raise UsageError(f"{folder} is the current folder: name another one to write")
-    refuse_to_overwrite(folder.resolve().with_name(f".{folder.name}-new"), force=True)
-    present = {file for file in folder.rglob("*") if not file.is_dir()} if folder.is_dir() else set()
+    target = folder.resolve()
+    if Path.cwd().is_relative_to(target):
+        raise UsageError(f"the current folder is in {folder}: name another folder to write")
+    refuse_to_overwrite(target.with_name(f".{target.name}-new"), force=True)
+    present = set(target.rglob("*"))
     if not present:
         return
-    marker = folder / MARKER
-    listed = marker.read_text(encoding="utf-8").splitlines() if marker.is_file() else []
-    others = sorted(present - {marker, *(folder / name for name in listed)})
+    try:
+        listed = [target / name for name in (target / MARKER).read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError):
+        listed = []
+    own = {target / MARKER, *listed, *(parent for file in listed for parent in file.parents)}
+    others = sorted(each for each in present if each not in own or each.is_symlink())
     if others:
-        raise UsageError(f"{folder} has other files in it, such as {others[0].name}: choose another folder")
+        raise UsageError(
+            f"{folder} has something else in it, such as {others[0].name}: choose another folder"
+        )
     if not force:
         raise UsageError(f"{folder} already has a site: choose another folder, or give --force to replace it")
 
