@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +13,7 @@ import torch
 from lanterna.images.digits import mnist
 from lanterna.images.strokes import draw_strokes
 from lanterna.surfaces.classroom import compute
+from lanterna.surfaces.studio.isolated import started_without_interrupts
 from lanterna.techniques.few_digits import open_few, train_few
 
 if TYPE_CHECKING:
@@ -62,3 +66,11 @@ def test_a_claim_is_answered_by_its_finding() -> None:
     assert found["words"]
     chosen = next(each for each in questions if "exercise" in each)
     assert 0 <= compute.truth(chosen)["right"] < len(chosen["choices"])
+
+
+def test_a_child_process_never_gets_ctrl_c() -> None:
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGINT); print('alive')"
+    with started_without_interrupts():
+        child = subprocess.run([sys.executable, "-ISc", code], capture_output=True, text=True, check=False)
+    assert (child.stdout, child.stderr) == ("alive\n", "")
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())  # this process does

@@ -12,12 +12,13 @@ import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, TypeVar
 
 from lanterna.errors import LanternaError, is_out_of_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from multiprocessing.context import ForkServerContext, SpawnContext
 
 _Result = TypeVar("_Result")
@@ -38,6 +39,23 @@ def process_context() -> ForkServerContext | SpawnContext:
     return context
 
 
+@contextlib.contextmanager
+def started_without_interrupts() -> Iterator[None]:
+    """Have the processes that start in the block never get Ctrl-C, not even while they import torch.
+
+    Here it arrives after the block.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    resource_tracker.ensure_running()  # first, as it would end what follows
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class IsolatedProcess:
     """A process that runs one call after another. It starts with the first call.
 
@@ -53,15 +71,20 @@ class IsolatedProcess:
 
     def submit(self, function: Callable[[], object]) -> None:
         """Run a function whose result nobody waits for."""
-        with contextlib.suppress(BrokenProcessPool):  # a dead process is restarted by the next `run`
+        # A dead process is restarted by the next `run`.
+        with contextlib.suppress(BrokenProcessPool), started_without_interrupts():
             self._executor.submit(function)
 
     def close(self) -> None:
         """Kill the process, even in the middle of a call."""
-        running = list(self._executor._processes.values())
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        executor = self._executor
+        running, manager = list(executor._processes.values()), executor._executor_manager_thread
+        executor.shutdown(wait=False, cancel_futures=True)
         for process in running:
             process.kill()
+        if manager is not None:
+            # Otherwise Python, when it exits, may write to a pipe that this thread closes.
+            manager.join(1)  # type: ignore[attr-defined]  (a thread, whatever its stub says)
 
     async def run(self, function: Callable[..., _Result], *args: object) -> _Result:
         """Return `function(*args)`, or raise what it raises.
@@ -71,7 +94,9 @@ class IsolatedProcess:
         """
         loop, executor = asyncio.get_running_loop(), self._executor
         try:
-            return await loop.run_in_executor(executor, _with_time_limit, self.seconds, function, *args)
+            with started_without_interrupts():
+                result = loop.run_in_executor(executor, _with_time_limit, self.seconds, function, *args)
+            return await result
         except BrokenProcessPool:
             if executor is self._executor:
                 self._executor = self._new_executor()

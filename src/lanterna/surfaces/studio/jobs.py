@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import UsageError
 from lanterna.surfaces.studio import worker
-from lanterna.surfaces.studio.isolated import process_context
+from lanterna.surfaces.studio.isolated import process_context, started_without_interrupts
 from lanterna.surfaces.studio.names import file_name, without_folders
 
 if TYPE_CHECKING:
@@ -304,7 +304,8 @@ class Queue:
         context = process_context()
         server_end, worker_end = context.Pipe()
         process = context.Process(target=worker.main, args=(worker_end,), name="lanterna-worker", daemon=True)
-        process.start()
+        with started_without_interrupts():
+            process.start()
         worker_end.close()
         self._process, self._pipe = process, server_end
         threading.Thread(target=self._listen, args=(server_end, process), daemon=True).start()
