@@ -47,7 +47,7 @@ def test_classes_are_taught_and_pictures_classified(page: Page, studio: Server, 
     page.add_init_script(SHIFTS)
     go(page, "#/teach?name=ground")
     teach = page.locator(".go .primary")
-    expect(teach).to_have_text("Add pictures to two classes, at least 4 to each")
+    expect(teach).to_have_text("Add two classes of 4 pictures")
     for place, (name, paths) in enumerate(textures.items(), 1):
         page.get_by_label(f"Name of class {place}").fill(name)
         page.get_by_label(f"Pictures of {name} from this computer").set_input_files(paths[:6])

@@ -98,7 +98,7 @@ export default function Teach() {
   const filled = classes.value.filter(({ ids }) => ids.length > 0);
   const missing =
     filled.length < 2
-      ? `Add pictures to two classes, at least ${MIN_PICTURES} to each`
+      ? `Add two classes of ${MIN_PICTURES} pictures`
       : filled.some(({ name }) => !name.trim())
         ? "Name every class"
         : duplicate
