@@ -84,7 +84,7 @@ class IsolatedProcess:
             process.kill()
         if manager is not None:
             # Otherwise Python, when it exits, may write to a pipe that this thread closes.
-            manager.join(1)  # type: ignore[attr-defined]  (a thread, whatever its stub says)
+            manager.join(1)  # type: ignore[attr-defined]  # a thread
 
     async def run(self, function: Callable[..., _Result], *args: object) -> _Result:
         """Return `function(*args)`, or raise what it raises.
