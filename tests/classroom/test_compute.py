@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from lanterna.errors import UsageError
 from lanterna.images.digits import mnist
 from lanterna.images.strokes import draw_strokes
 from lanterna.surfaces.classroom import compute
@@ -66,6 +67,14 @@ def test_a_claim_is_answered_by_its_finding() -> None:
     assert found["words"]
     chosen = next(each for each in questions if "exercise" in each)
     assert 0 <= compute.truth(chosen)["right"] < len(chosen["choices"])
+    with pytest.raises(UsageError, match="no lesson asks this question"):
+        compute.truth({**claim, "choices": ["yes", "no"]})  # a stranger's file
+
+
+def test_a_damaged_network_is_one_line(trained: Path) -> None:
+    del trained
+    with pytest.raises(UsageError, match="network of this class is damaged"):
+        compute.read([DIGITS[1]], b"no network")
 
 
 def test_a_child_process_never_gets_ctrl_c() -> None:

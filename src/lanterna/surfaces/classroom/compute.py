@@ -6,7 +6,7 @@ import io
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from lanterna.errors import MissingError
+from lanterna.errors import MissingError, UsageError
 from lanterna.surfaces.classroom.rounds import PICTURES
 
 if TYPE_CHECKING:
@@ -66,9 +66,14 @@ def _network() -> Network:
 
 @lru_cache(maxsize=1)
 def _opened(weights: bytes) -> Network:
+    from safetensors import SafetensorError
+
     from lanterna.techniques.few_digits import open_few
 
-    return open_few(weights)
+    try:
+        return open_few(weights)
+    except (SafetensorError, RuntimeError) as error:
+        raise UsageError("the network of this class is damaged: begin another round Train") from error
 
 
 def look(strokes: Strokes, title: str) -> str:
@@ -104,11 +109,16 @@ def questions() -> list[dict[str, Any]]:
 
 
 def truth(question: dict[str, Any]) -> dict[str, Any]:
-    """Return which choice of a lesson's question is right, and why."""
+    """Return which choice of a lesson's question is right, and why.
+
+    Errors: `UsageError` if no lesson asks this, for instance as Lanterna has been updated since.
+    """
     from lanterna.lessons import LESSONS
     from lanterna.lessons.exercises import find_exercise
     from lanterna.lessons.measured import measured
 
+    if question not in questions():
+        raise UsageError("no lesson asks this question: go back, and choose another")
     lesson = LESSONS[question["lesson"]]
     if "exercise" in question:
         exercise = find_exercise(question["lesson"], question["exercise"])
