@@ -3,8 +3,8 @@
 import { get, thumbnail, url } from "./api.js";
 import { useZone } from "./drop.js";
 import { html, signal, useEffect, useRef, useState } from "./html.js";
+import { lazy } from "./lazy.js";
 import { usePicture } from "./pictures.js";
-import { Picker } from "./slots.js";
 import { Fetch, missing } from "./shelf.js";
 import { plain } from "./schema.js";
 import { notify } from "./store.js";
@@ -12,6 +12,7 @@ import { notify } from "./store.js";
 /** @import { Ref, Signal, State } from "preact" */
 /** @import { Technique } from "./api.js" */
 
+const Picker = lazy(() => import("./picker.js"));
 const STORAGE_KEY = "lanterna-paintings";
 const MAX_PAINTINGS = 40;
 const NEEDED = ["instant-style"];

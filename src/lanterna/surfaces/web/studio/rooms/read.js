@@ -7,7 +7,7 @@ import { file, read, readSteps, upload, url } from "../api.js";
 import { useRoomDrop } from "../drop.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { uploadPicture } from "../pictures.js";
-import { Picker } from "../slots.js";
+import Picker from "../picker.js";
 import { attempt, go, setQuery, route, announcement } from "../store.js";
 import { Explained } from "../terms.js";
 import { readers, TrainFirst } from "../train_first.js";
