@@ -507,7 +507,6 @@ def test_networks_fit_the_terminal(columns, monkeypatch, capsys):
         ("paint cat.png --race --steps 2 --seconds 1", "--steps and --seconds exclude each other"),
         ("learn parts --set class=12", "class: expected at most 9, got 12"),
         ("learn curve --set", "--set: expected a value after it"),
-        ("dream cat.png --layer", "--layer: expected a value after it"),
     ],
 )
 @pytest.mark.usefixtures("cached_networks", "trained")

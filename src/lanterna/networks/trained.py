@@ -89,14 +89,14 @@ def open_trained(name: str | Path) -> Network:
 
 
 def _plan_in(file: Path) -> str | None:
-    """Return the plan in the metadata of a file of weights, or None if there is none; "" if it is damaged."""
+    """Return the plan in a file of weights, None if it has none, or "" if it is damaged."""
     if file.suffix != ".safetensors" or not file.is_file():
         return None
     try:
         with safe_open(file, "pt") as opened:
             metadata: dict[str, str] = opened.metadata() or {}
     except (OSError, SafetensorError):
-        return ""
+        return None if file.name == WEIGHTS else ""  # those of a folder have their plan beside them
     return metadata.get("plan")
 
 

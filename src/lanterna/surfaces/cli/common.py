@@ -74,7 +74,7 @@ Output = Annotated[Path | None, Parameter(name=("--output", "-o"), help="The fil
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], Parameter(help="The device to compute on.")]
 Changes = Annotated[
     list[str] | None,
-    Parameter(name="--set", negative="", help="Change settings: KEY=VALUE …"),
+    Parameter(name="--set", negative="", consume_multiple=1, help="Change settings: KEY=VALUE …"),
 ]
 
 

@@ -83,7 +83,7 @@ def make_app() -> App:
         config=[Env("LANTERNA_", show=False), settings_file.fill_in],
         # `--hidden 128 64` takes several values; `--empty-hidden` and the like would only be noise.
         default_parameter=Parameter(
-            consume_multiple=1, negative_iterable=(), negative_none=(), show_default=_format_default
+            consume_multiple=True, negative_iterable=(), negative_none=(), show_default=_format_default
         ),
     )
     for verb in verbs():

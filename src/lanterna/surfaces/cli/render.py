@@ -65,7 +65,10 @@ class RenderOptions:
     ] = None
     sweep: Annotated[
         list[str] | None,
-        Parameter(help="Vary a setting: NAME=FIRST:LAST:COUNT or NAME=A,B,C. Several are combined."),
+        Parameter(
+            consume_multiple=1,
+            help="Vary a setting: NAME=FIRST:LAST:COUNT or NAME=A,B,C. Several are combined.",
+        ),
     ] = None
     form: Annotated[
         Literal["png", "jpg", "webp", "avif"] | None,
