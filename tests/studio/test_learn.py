@@ -736,7 +736,6 @@ def test_cells_live_by_the_rule_that_is_chosen(page: Page):
     hand.get_by_role("button", name="Run").click()
     expect(status).to_contain_text("20 steps")
     hand.get_by_role("button", name="Pause").click()
-    page.screenshot(path="/tmp/q/h10/shots/studio-cells.png")
 
 
 CHART: dict[str, Any] = {
