@@ -1,6 +1,6 @@
 // Lesson 20, hands on: cells that live by the number of their living neighbours, and a rule to change.
 
-import { button, choice, makeRandom, slider } from "lanterna/lessons/parts.js";
+import { button, choice, makeRandom, player, slider } from "lanterna/lessons/parts.js";
 import { drawOn, pixels } from "lanterna/lessons/pixels.js";
 import { set } from "lanterna/svg.js";
 import { count, element } from "lanterna/words.js";
@@ -50,7 +50,7 @@ export function mount(host, settings, changed) {
   /** @type {Float64Array} */
   let light;
   let [steps, brush, rate, seed] = [0, "draw", 12, 1];
-  let [running, due] = [0, 0];
+  let due = 0;
 
   const presets = choice("Rule", Object.keys(RULES), "", (value) => {
     [born, survives] = RULES[value];
@@ -71,7 +71,7 @@ export function mount(host, settings, changed) {
       rate = value;
     },
   );
-  const run = button("Run", () => (running ? pause() : begin()), { class: "primary" });
+  const run = player("Run", host, () => live, report);
   const board = pixels("The cells", COLUMNS, ROWS, { role: "application" });
   const status = element("p", { class: "status", role: "status" });
   set(board.sheet, { "aria-label": "The cells: draw with the pointer, or with arrow keys and Space" });
@@ -95,7 +95,7 @@ export function mount(host, settings, changed) {
         { class: "tools" },
         run,
         button("One step", () => {
-          pause();
+          run.pause();
           step();
           report();
         }),
@@ -139,24 +139,11 @@ export function mount(host, settings, changed) {
     board.show(light);
   }
 
-  function begin() {
-    run.textContent = "Pause";
-    const tick = (/** @type {number} */ now) => {
-      if (!host.isConnected) return pause();
-      running = requestAnimationFrame(tick);
-      if (now < due) return;
-      due = now + 1000 / rate;
-      step();
-      if (steps % 20 === 0) report();
-    };
-    running = requestAnimationFrame(tick);
-  }
-
-  function pause() {
-    cancelAnimationFrame(running);
-    running = 0;
-    run.textContent = "Run";
-    report();
+  function live(/** @type {number} */ now) {
+    if (now < due) return;
+    due = now + 1000 / rate;
+    step();
+    if (steps % 20 === 0) report();
   }
 
   function report() {
@@ -205,7 +192,7 @@ export function mount(host, settings, changed) {
       showRule();
     },
     unmount() {
-      pause();
+      run.pause();
       board.stop();
       host.replaceChildren();
     },

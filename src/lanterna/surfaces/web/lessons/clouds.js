@@ -1,7 +1,7 @@
 // Lesson 17, hands on: a layer looks at clouds, and its gradient changes them until it responds more.
 
 import { backward, mapsOf } from "lanterna/lessons/convolve.js";
-import { button, choice, makeRandom, slider } from "lanterna/lessons/parts.js";
+import { button, choice, makeRandom, player, slider } from "lanterna/lessons/parts.js";
 import { addDab, drawOn, pixels } from "lanterna/lessons/pixels.js";
 import { set } from "lanterna/svg.js";
 import { element, precise } from "lanterna/words.js";
@@ -92,7 +92,7 @@ export function resized(picture, from, to) {
 export function mount(host) {
   let [kind, octaves, rate, seed] = ["eyes", 3, 0.012, 3];
   let start = clouds(seed);
-  let [level, steps, running] = [0, 0, 0];
+  let [level, steps] = [0, 0];
   let [small, picture] = [start, start]; // at the octave's size: without what was dreamed, and with it
 
   const sides = () => SIDES.slice(-octaves);
@@ -107,7 +107,14 @@ export function mount(host) {
   const dial = slider("Step size", { min: 0.005, max: 0.1, log: true, value: rate }, (value) => {
     rate = value;
   });
-  const run = button("Run", () => (running ? pause() : begin()), { class: "primary" });
+  const run = player("Run", host, () => {
+    if (steps >= STEPS) restore();
+    return () => {
+      step();
+      update();
+      return steps < STEPS;
+    };
+  });
   const sky = pixels("The clouds", SIDE, SIDE, { kind: "colours", role: "application" });
   const change = pixels("The gradient", SIDE, SIDE, { kind: "signed" });
   const found = pixels("Where the layer responds", SIDE, SIDE);
@@ -136,7 +143,7 @@ export function mount(host) {
         { class: "tools" },
         run,
         button("One step", () => {
-          pause();
+          run.pause();
           step();
           update();
         }),
@@ -170,26 +177,8 @@ export function mount(host) {
     steps += 1;
   }
 
-  function begin() {
-    if (steps >= STEPS) restore();
-    run.textContent = "Pause";
-    const tick = () => {
-      step();
-      update();
-      if (steps >= STEPS || !host.isConnected) pause();
-      else running = requestAnimationFrame(tick);
-    };
-    running = requestAnimationFrame(tick);
-  }
-
-  function pause() {
-    cancelAnimationFrame(running);
-    running = 0;
-    run.textContent = "Run";
-  }
-
   function restore() {
-    pause();
+    run.pause();
     [level, steps] = [0, 0];
     open(0);
     copies.forEach((copy, n) => {
@@ -229,7 +218,7 @@ export function mount(host) {
   return {
     set() {},
     unmount() {
-      pause();
+      run.pause();
       for (const each of [sky, change, found, ...copies]) each.stop();
       host.replaceChildren();
     },

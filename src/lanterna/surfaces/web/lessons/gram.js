@@ -2,7 +2,7 @@
 // let noise find its way to the same Gram matrix.
 
 import { backward, mapsOf } from "lanterna/lessons/convolve.js";
-import { button, choice, makeRandom, onArrowKeys, plane } from "lanterna/lessons/parts.js";
+import { button, choice, makeRandom, onArrowKeys, plane, player } from "lanterna/lessons/parts.js";
 import { drawOn, pixels } from "lanterna/lessons/pixels.js";
 import { placeIn, set, svg } from "lanterna/svg.js";
 import { contextOf } from "lanterna/canvas.js";
@@ -120,7 +120,7 @@ const blurred = (picture) => {
 
 /** @param {HTMLElement} host */
 export function mount(host) {
-  let [colour, seed, running] = ["red", 0, 0];
+  let [colour, seed] = ["red", 0];
   let picture = drawn("strokes");
   let before = picture; // the last shuffle
   let noise = picture;
@@ -140,7 +140,7 @@ export function mount(host) {
   const boards = NAMES.map((name) => pixels(`Where there is: ${name}`, SIDE, SIDE));
   const matrix = plane("The Gram matrix", draw, { role: "application", className: "matrix" });
   const [pair, status] = [0, 1].map(() => element("p", { class: "status", role: "status" }));
-  const run = button("From noise", () => (running ? pause() : begin()), { class: "primary" });
+  const run = player("From noise", host, begin);
   set(mine.sheet, { "aria-label": "The picture: paint with the pointer, or with arrow keys and Space" });
   const rows = COLOURS.map((colour, n) => {
     const own = boards.slice(n * KINDS.length, (n + 1) * KINDS.length);
@@ -194,12 +194,11 @@ export function mount(host) {
   );
 
   function begin() {
-    run.textContent = "Pause";
     noise = makeNoise((seed += 1));
     const [mean, square] = [0, 1].map(() => new Float64Array(noise.length));
     const first = distance(blurred(noise), found.gram, SIDE).loss;
     let step = 0;
-    const tick = () => {
+    return () => {
       const { loss, gradient: sharp } = distance(blurred(noise), found.gram, SIDE);
       const gradient = blurred(sharp);
       step += 1;
@@ -214,20 +213,12 @@ export function mount(host) {
       status.textContent =
         `Step ${step}: the noise’s Gram matrix is ${precise(Math.max(1, Math.sqrt(first / loss)), 2)} ` +
         "times closer to the picture’s than at first.";
-      if (step >= STEPS || !host.isConnected) pause();
-      else running = requestAnimationFrame(tick);
+      return step < STEPS;
     };
-    running = requestAnimationFrame(tick);
-  }
-
-  function pause() {
-    cancelAnimationFrame(running);
-    running = 0;
-    run.textContent = "From noise";
   }
 
   function restore() {
-    pause();
+    run.pause();
     noise = makeNoise((seed += 1));
     texture.show(interleaved(blurred(noise)));
     status.textContent = "Shuffle the picture, or let noise change until it has the same Gram matrix.";
@@ -317,7 +308,7 @@ export function mount(host) {
   return {
     set() {},
     unmount() {
-      pause();
+      run.pause();
       for (const each of [mine, texture, matrix, ...boards]) each.stop();
       host.replaceChildren();
     },

@@ -3,7 +3,7 @@
 
 import { contextOf } from "lanterna/canvas.js";
 import { backward, read, SIDE, STROKES, trained } from "lanterna/lessons/digits.js";
-import { button, choice, slider } from "lanterna/lessons/parts.js";
+import { button, choice, player, slider } from "lanterna/lessons/parts.js";
 import { addDab, digitBars, drawOn, pixels } from "lanterna/lessons/pixels.js";
 import { set } from "lanterna/svg.js";
 import { element, percent } from "lanterna/words.js";
@@ -66,7 +66,6 @@ export function mount(host) {
   let [what, steps, rate] = ["the picture", 0, 0.05];
   /** @type {number | string} */
   let goal = 9;
-  let running = 0;
 
   const changing = choice("What changes", ["the picture", "the weights"], what, (value) => {
     what = value;
@@ -79,7 +78,15 @@ export function mount(host) {
   const dial = slider("Step size", { min: 0.01, max: 0.5, log: true, value: rate }, (value) => {
     rate = value;
   });
-  const run = button("Run", () => (running ? pause() : begin()), { class: "primary" });
+  const run = player("Run", host, () => {
+    const from = steps;
+    return () => {
+      step();
+      update();
+      const sure = goal !== MORE && read(weights, picture).shares[Number(goal)] > 0.99;
+      return !sure && steps - from < MOST_STEPS;
+    };
+  });
   const board = pixels("The picture", SIDE, SIDE, { role: "application" });
   const changes = pixels("What has changed", SIDE, SIDE, { kind: "signed" });
   const bars = digitBars("The network’s answer");
@@ -105,7 +112,7 @@ export function mount(host) {
         { class: "tools" },
         run,
         button("One step", () => {
-          pause();
+          run.pause();
           step();
           update();
         }),
@@ -130,27 +137,8 @@ export function mount(host) {
     steps += 1;
   }
 
-  function begin() {
-    run.textContent = "Pause";
-    const from = steps;
-    const tick = () => {
-      step();
-      update();
-      const sure = goal !== MORE && read(weights, picture).shares[Number(goal)] > 0.99;
-      running = sure || steps - from >= MOST_STEPS || !host.isConnected ? 0 : requestAnimationFrame(tick);
-      if (!running) pause();
-    };
-    running = requestAnimationFrame(tick);
-  }
-
-  function pause() {
-    cancelAnimationFrame(running);
-    running = 0;
-    run.textContent = "Run";
-  }
-
   function restore() {
-    pause();
+    run.pause();
     weights = trained();
     picture = start.slice();
     steps = 0;
@@ -196,7 +184,7 @@ export function mount(host) {
   return {
     set() {},
     unmount() {
-      pause();
+      run.pause();
       for (const each of [board, changes, bars]) each.stop();
       host.replaceChildren();
     },

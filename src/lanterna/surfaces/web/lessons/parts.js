@@ -73,6 +73,32 @@ export function button(words, onClick, attributes = {}) {
   return host;
 }
 
+/** A button that runs a frame after another, and pauses them meanwhile. `pause()` stops as the button does.
+    @param {string} words
+    @param {HTMLElement} host - stops when it leaves the page
+    @param {() => (now: number) => boolean | void} begin - returns the frame, which returns false to stop
+    @param {() => void} paused */
+export function player(words, host, begin, paused = () => {}) {
+  let running = 0;
+  const made = button(words, () => (running ? pause() : play()), { class: "primary" });
+  function play() {
+    const frame = begin();
+    made.textContent = "Pause";
+    const tick = (/** @type {number} */ now) => {
+      if (!host.isConnected || frame(now) === false) pause();
+      else running = requestAnimationFrame(tick);
+    };
+    running = requestAnimationFrame(tick);
+  }
+  function pause() {
+    cancelAnimationFrame(running);
+    running = 0;
+    made.textContent = words;
+    paused();
+  }
+  return Object.assign(made, { pause });
+}
+
 let groups = 0;
 
 /** Radio buttons. `setValue(value)` chooses one.

@@ -10,6 +10,7 @@ import {
   onArrowKeys,
   normal,
   plane,
+  player,
   slider,
 } from "lanterna/lessons/parts.js";
 import { countParameters, logit, makeOptimiser, network } from "lanterna/lessons/net.js";
@@ -36,7 +37,6 @@ export function mount(host, settings, changed) {
   /** @type {{ net: Net, step: ReturnType<typeof makeOptimiser>, loss: number | null }[]} */
   let nets = [];
   let steps = 0;
-  let running = false;
   let pen = 0; // the class of the next point
   let cursor = [0, 0];
 
@@ -64,9 +64,12 @@ export function mount(host, settings, changed) {
       reset();
     },
   );
-  const train = button("Train", () => (running ? pause() : run()), { class: "primary" });
+  const train = player("Train", host, () => () => {
+    learn(4);
+    return steps < MAX_STEPS && points.length > 0;
+  });
   const once = button("One step", () => {
-    pause();
+    train.pause();
     learn(1);
   });
   const again = button("Start again with new weights", () => {
@@ -151,7 +154,7 @@ export function mount(host, settings, changed) {
   }
 
   function reset(resample = false) {
-    pause();
+    train.pause();
     if (resample && kind !== "your own") [points, classes] = sample(kind, seed);
     const random = makeRandom(seed + 1);
     nets = [network([2, 1], activation, random), network([2, hidden, 1], activation, random)].map((net) => ({
@@ -169,22 +172,6 @@ export function mount(host, settings, changed) {
       steps += count;
     }
     draw();
-  }
-
-  function run() {
-    running = true;
-    train.textContent = "Pause";
-    const frame = () => {
-      if (!running) return;
-      learn(4);
-      if (steps >= MAX_STEPS || !points.length) pause();
-      else requestAnimationFrame(frame);
-    };
-    requestAnimationFrame(frame);
-  }
-  function pause() {
-    running = false;
-    train.textContent = "Train";
   }
 
   function draw() {
@@ -289,7 +276,7 @@ export function mount(host, settings, changed) {
       reset(other);
     },
     unmount() {
-      pause();
+      train.pause();
       for (const { top, graph } of panes) {
         top.stop();
         graph.stop();
