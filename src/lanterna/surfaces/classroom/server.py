@@ -15,7 +15,7 @@ from lanterna.surfaces.classroom.projector import PAGE, projector_app
 from lanterna.surfaces.studio.access import saved_access
 from lanterna.surfaces.studio.connections import Connection
 from lanterna.surfaces.studio.guard import Guard
-from lanterna.surfaces.studio.server import Files, listening_socket, url_host
+from lanterna.surfaces.studio.server import Files, listening_socket, server_config, url_host
 
 if TYPE_CHECKING:
     import socket
@@ -34,22 +34,7 @@ class _Server(uvicorn.Server):
     """A uvicorn server; the first of a class stops all of them."""
 
     def __init__(self, app: ASGIApp, connection: type[Connection], stop: Callable[[], object] | None) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                loop="asyncio",
-                http=connection,
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                log_level="error",  # anybody on the network can send what it would warn of
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=3,
-                timeout_keep_alive=10,
-            )
-        )
+        super().__init__(server_config(app, connection, lifespan="off", timeout_keep_alive=10))
         self._stop = stop
 
     @contextlib.contextmanager

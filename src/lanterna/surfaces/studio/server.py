@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from starlette.requests import Request
+    from starlette.types import ASGIApp
 
 PORT = 8765
 _LINK_PAGE = """<!doctype html>
@@ -145,6 +146,18 @@ def application(studio: Studio, web: Files) -> Starlette:
     return app
 
 
+def server_config(
+    app: ASGIApp, connection: type[Connection], *, lifespan: Literal["on", "off"], timeout_keep_alive: int
+) -> uvicorn.Config:
+    """Return the settings of a server that says nothing of its own, and trusts no proxy."""
+    return uvicorn.Config(
+        app, loop="asyncio", http=connection, ws="none", lifespan=lifespan, log_config=None,
+        log_level="error",  # anybody on the network can send what it would warn of
+        access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=3,
+        timeout_keep_alive=timeout_keep_alive,
+    )  # fmt: skip
+
+
 class _Server(uvicorn.Server):
     """A uvicorn server that ends its event streams when it stops."""
 
@@ -188,11 +201,7 @@ def serve(
         application(studio, web), port=port, access=access, host=host, allowed=origins,
         script_hashes=web.script_hashes(),
     )  # fmt: skip
-    config = uvicorn.Config(
-        guard, loop="asyncio", http=Connection, ws="none", lifespan="on", log_config=None, log_level="error",
-        access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=3,
-        timeout_keep_alive=30,
-    )  # fmt: skip
+    config = server_config(guard, Connection, lifespan="on", timeout_keep_alive=30)
     address = f"http://{url_host(host)}:{port}/?token={access.token}"
     server = _Server(config, studio)
 
