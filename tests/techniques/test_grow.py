@@ -17,7 +17,7 @@ from lanterna.surfaces.cli import main, preview
 from lanterna.techniques.execute import rerun_recipe
 from lanterna.techniques.grow import rule as rules
 from lanterna.techniques.grow import technique
-from lanterna.techniques.grow.algorithm import Learning, example_of, learn
+from lanterna.techniques.grow.algorithm import Learning, Training, example_of, learn
 from lanterna.techniques.grow.estimate import estimate_growth, seconds_to_learn
 from lanterna.techniques.grow.page import texture_page
 from lanterna.techniques.grow.rule import CHANNELS, Rule, changing, grown, grown_picture, open_rule
@@ -160,11 +160,10 @@ def test_the_command_learns_once_and_its_rule_grows_at_any_size(quick, monkeypat
 
 @pytest.mark.usefixtures("quick")
 def test_learning_is_estimated_until_the_rule_is_there(monkeypatch, capsys):
-    def seconds(example, learning, *_):
-        assert example.shape == (3, 32, 32)
-        return 100.0 * learning.training
+    def seconds(training):
+        return 100.0 * training.settings.training
 
-    monkeypatch.setattr(technique, "_SHORT", 0)
+    monkeypatch.setattr(technique, "SHORT", 0)
     monkeypatch.setattr(technique, "seconds_to_learn", seconds)
     words = ["grow", "stripes.png", *LEARN, "--size", "40", "--steps", "3"]
     assert main(words) == 0
@@ -173,7 +172,7 @@ def test_learning_is_estimated_until_the_rule_is_there(monkeypatch, capsys):
     assert "about" not in capsys.readouterr().err
     settings = Learning(training=10, side=32, detail=32)
     example = example_of(open_picture("stripes.png"), 32)
-    assert seconds_to_learn(example, settings, open_network("vgg19"), torch.device("cpu")) > 0
+    assert seconds_to_learn(Training(example, settings, open_network("vgg19"), torch.device("cpu"))) > 0
     large, small = (estimate_growth(side, 10) for side in (2048, 64))
     assert large.memory - small.memory == 2 * 48 * (2048**2 - 64**2)
 
@@ -197,7 +196,8 @@ def test_stopped_learning_saves_the_texture_so_far_and_goes_on(quick, monkeypatc
 
 def test_a_film_ends_where_it_begins(rule, monkeypatch, tmp_path):
     rule.save(tmp_path / "rule.safetensors")
-    monkeypatch.setattr(technique, "_rule", lambda _: rule)
+    monkeypatch.setattr(technique, "_learned", lambda _: None)
+    monkeypatch.setattr(technique, "learned_now", lambda _: rule)
     settings = technique.Film(size=48, steps=30, frames=24, speed=1)
     job = type("", (), {"settings": settings})()
     frames = [frame.picture for frame in technique._film(job, 0)]

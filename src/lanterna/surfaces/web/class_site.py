@@ -26,8 +26,8 @@ from lanterna.lessons.measured import measured
 from lanterna.surfaces.web.lesson_page import WIDGETS, lesson_page
 from lanterna.surfaces.web.look_page import drawing_page
 from lanterna.surfaces.web.page import asset, standalone, styles, with_imports
-from lanterna.techniques.grow.page import STILL, texture_page
-from lanterna.techniques.grow.rule import grown_picture, open_rule
+from lanterna.techniques.grow.page import still, texture_page
+from lanterna.techniques.grow.rule import open_rule
 from lanterna.techniques.rerun import command_line
 
 if TYPE_CHECKING:
@@ -278,7 +278,7 @@ def _finding(lesson: Lesson) -> str:
 def _texture(contents: Contents) -> str:
     rules = [open_rule(file) for file in contents.textures]
     names = [file.stem for file in contents.textures]
-    picture = grown_picture(rules[0], STILL, _STEPS, 0)
+    picture = still(rules[0], _STEPS, 0)
     style = asset("site/site.css") + ".site { padding: 16px 16px 8px; margin: 0; }"
     head = f"<style>{style}</style>{_bar(contents, 'Texture')}"
     return texture_page(rules, names, picture, head)

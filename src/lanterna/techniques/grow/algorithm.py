@@ -1,30 +1,24 @@
 """Grow: learn the rule by which cells grow a texture, from one picture.
 
-Niklasson and others, "Self-organising textures" (Distill 2021). A pool holds planes of cells. In each step,
-take two of them, replace one by nothing now and then, let the rule run for 12 to 28 steps of its own, compare
-the colours with the picture, and go back through all of these steps to change the rule. The planes return to
-the pool as they have become, so the rule learns to grow the texture from nothing, and to keep it.
+Niklasson and others, "Self-organising textures" (Distill 2021). In each step of the training, take two of
+the pool's planes (training.py), replace one by nothing now and then, let the rule run for 12 to 28 steps of
+its own, and compare the colours with the picture. So the rule learns to grow the texture from nothing, and to
+keep it.
 
 The textures are compared by the features of VGG-19: for each of a few layers, all features are projected onto
 random directions, sorted, and compared one by one (the sliced Wasserstein distance; Heitz, Vanhoey, Chambon
 and Belcour, "A sliced Wasserstein loss for neural texture synthesis", 2021). Each layer's distance is divided
 by the variance of the picture's features, and the colours themselves count as a layer. Cells whose values
-leave [-1, 1] are penalised, and each gradient is divided by its norm, both as in the article.
+leave [-1, 1] are penalised, as in the article.
 
 Different from the article: half the planes, a smaller pool, fewer steps, and a learning rate that rises first
 and then falls along a cosine, because training ends after minutes on two cores, not on a graphics card. The
 directions are drawn once, so that the picture's features are sorted once. A plane whose values exceed 3 is
 replaced by nothing.
-
-Each step draws its randomness from (seed, step) alone, so a run that is stopped and resumed ends with the
-rule of an uninterrupted one.
 """
 
 from __future__ import annotations
 
-import math
-import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -32,14 +26,15 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from lanterna.devices import choose_device, reuse_memory, without_dynamo
+from lanterna.devices import choose_device
 from lanterna.errors import UsageError
 from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes.objectives import each_layer_output
-from lanterna.techniques.checkpoint import Checkpointer, load_optimiser, step_generator
-from lanterna.techniques.grow.rule import Rule, colours, nothing
+from lanterna.techniques.checkpoint import Checkpointer
+from lanterna.techniques.grow.rule import Rule, colours
+from lanterna.techniques.grow.training import LearningFrame, RuleTraining, frames_of
 from lanterna.techniques.octaves import resized
-from lanterna.techniques.technique import Frame, Settings
+from lanterna.techniques.technique import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -52,9 +47,7 @@ _POOL, _BATCH, _EMPTY_EVERY = 16, 2, 16  # planes of cells, those of a step, and
 _SHORTEST, _LONGEST = 12, 28  # steps of the rule in a step of the training
 _DIRECTIONS, _USED = 512, 32  # for each layer, and in each step
 _OVERFLOW = 1000.0  # weight of values outside [-1, 1]
-_TOO_LARGE = 3.0  # a value that only a rule that has run away reaches
-_WARM_UP = 40  # steps in which the learning rate rises, or an eighth of the training if that is shorter
-_SHOWN, _SHOWN_STEPS = 160, 12  # cells along each side of the preview, and its steps between two frames
+_SHOWN = 160  # cells along each side of the preview
 
 
 class Learning(Settings):
@@ -71,16 +64,6 @@ class Learning(Settings):
     )  # fmt: skip
     side: int = Field(default=64, ge=32, le=256, description="Cells along each side of a plane in training.")
     learning_rate: float = Field(default=2e-3, gt=0, le=0.1, description="The largest learning rate.")
-
-
-@dataclass(frozen=True)
-class LearningFrame(Frame):
-    """The state of the training. `picture` shows cells that live by the rule so far, from the first step on.
-
-    `numbers`: `loss`, the mean since the last frame, and `seconds_left`. `rule` continues to train.
-    """
-
-    rule: Rule = field(kw_only=True, repr=False)
 
 
 def learn(
@@ -104,7 +87,7 @@ def learn(
     example = example_of(picture, settings.detail)
     checkpointer = Checkpointer(checkpoint, settings, [example], checkpoint_every)
     training = Training(example, settings, network, choose_device(device))
-    return checkpointer.frames_of(training, _frames(training, checkpointer), resume=resume)
+    return frames_of(training, checkpointer, resume=resume)
 
 
 def example_of(picture: Tensor, detail: int) -> Tensor:
@@ -122,41 +105,16 @@ def example_of(picture: Tensor, detail: int) -> Tensor:
     return square.clamp(0, 1)
 
 
-def _frames(training: Training, checkpointer: Checkpointer) -> Generator[LearningFrame, Any, None]:
-    reuse_memory()  # each step allocates and frees the same large blocks
-    begun, first, due = time.perf_counter(), training.step, 0.0
-    try:
-        if training.step:
-            yield training.frame(0.0)
-        while training.step < training.settings.training:
-            training.advance()
-            if time.perf_counter() < due and training.step < training.settings.training:
-                continue
-            started = time.perf_counter()
-            yield training.frame((training.step - first) / (started - begun))
-            due = started + max(1.0, 12 * (time.perf_counter() - started))
-            checkpointer.maybe_save(training.state())
-    finally:
-        checkpointer.write(training.state())
-
-
-class Training:
-    """The rule in training, the pool of planes and the optimiser."""
+class Training(RuleTraining):
+    """The training of a texture."""
 
     def __init__(self, example: Tensor, settings: Learning, network: Network, device: torch.device) -> None:
-        self.settings, self.device, self.step = settings, device, 0
-        self.rule = Rule(settings.seed).to(device)
+        super().__init__(Rule(settings.seed).to(device), settings, settings.side, _POOL, _SHOWN)
         self.distance = TextureDistance(example.to(device), network, settings)
-        self.pool = nothing(settings.side, settings.side).repeat(_POOL, 1, 1, 1)
-        self.optimiser = without_dynamo(torch.optim.Adam)(
-            self.rule.parameters(), settings.learning_rate, fused=True
-        )
-        self.shown = nothing(_SHOWN, _SHOWN)
-        self.loss, self.losses = 0.0, list[float]()
 
     def advance(self) -> None:
         """Train for one step."""
-        random = step_generator(self.settings.seed, self.step)
+        random = self.random()
         chosen = torch.randperm(_POOL, generator=random)[:_BATCH]
         cells = self.pool[chosen].to(self.device)
         if self.step % _EMPTY_EVERY == 0:
@@ -165,47 +123,8 @@ class Training:
         cells = self.rule(cells, steps, random)
         overflow = (cells - cells.clamp(-1, 1)).abs().mean((1, 2, 3))
         distances = self.distance(colours(cells), random)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.settings.learning_rate * _schedule(self.step, self.settings.training)
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward((distances + _OVERFLOW * overflow).log1p().mean())
-        for parameter in self.rule.parameters():
-            assert parameter.grad is not None
-            parameter.grad /= parameter.grad.norm() + 1e-8
-        self.optimiser.step()
-        cells = cells.detach()
-        lost = ~(cells.abs().amax((1, 2, 3), keepdim=True) < _TOO_LARGE)  # NaN, too
-        self.pool[chosen] = torch.where(lost, 0, cells).cpu()
         self.losses.append(distances.mean().item())
-        self.step += 1
-
-    def frame(self, steps_a_second: float) -> LearningFrame:
-        """Let the cells that are shown go on living by the rule so far, and return the frame."""
-        if self.losses:
-            self.loss, self.losses = sum(self.losses) / len(self.losses), []
-        numbers = {"loss": self.loss}
-        if steps_a_second:
-            numbers["seconds_left"] = (self.settings.training - self.step) / steps_a_second
-        for number in range(_SHOWN_STEPS):
-            self.rule.advance(self.shown, self.step * _SHOWN_STEPS + number, self.settings.seed)
-        if not self.shown.abs().max() < _TOO_LARGE:
-            self.shown.zero_()
-        picture = colours(self.shown)[0].clamp(0, 1)
-        return LearningFrame(self.step, self.settings.training, numbers, picture, rule=self.rule)
-
-    def state(self) -> dict[str, object]:
-        """Return everything that a checkpoint stores."""
-        return {
-            "rule": self.rule.state_dict(), "optimiser": self.optimiser.state_dict(), "pool": self.pool,
-            "at": self.step, "loss": self.loss,
-        }  # fmt: skip
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` returned."""
-        self.rule.load_state_dict(state["rule"])
-        load_optimiser(self.optimiser, state["optimiser"])
-        self.pool.copy_(state["pool"])
-        self.step, self.loss = int(state["at"]), float(state["loss"])
+        self.finish_step((distances + _OVERFLOW * overflow).log1p().mean(), chosen, cells)
 
 
 class TextureDistance:
@@ -243,9 +162,3 @@ def _quantiles(ordered: Tensor, count: int) -> Tensor:
     """Return `count` evenly spaced values of each row of ordered ones, `(K, n)` to `(K, count)`."""
     places = (torch.arange(count, device=ordered.device) + 0.5) * (ordered.shape[1] / count)
     return ordered[:, places.long()]
-
-
-def _schedule(step: int, steps: int) -> float:
-    """Return the learning rate's factor: rising, then along a cosine to a tenth."""
-    cosine = (1 + math.cos(math.pi * step / steps)) / 2
-    return min(1.0, (step + 1) / min(_WARM_UP, steps / 8)) * (0.1 + 0.9 * cosine)

@@ -5,16 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from lanterna.techniques.grow.algorithm import Training
 from lanterna.techniques.grow.rule import CHANNELS, Rule, nothing
 from lanterna.techniques.technique import Estimate
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
-    from lanterna.networks import Network
-    from lanterna.techniques.grow.algorithm import Learning
+    from lanterna.techniques.grow.training import RuleTraining
 
 _SAMPLE = 128  # cells along each side of the plane that is measured
 _MEASURED = 3  # steps, after one that also prepares the convolutions
@@ -33,14 +28,14 @@ def estimate_growth(size: int, steps: int) -> Estimate:
     return Estimate(each * size**2 * steps, _BASELINE + 2 * 4 * CHANNELS * size**2)
 
 
-def seconds_to_learn(example: Tensor, settings: Learning, network: Network, device: torch.device) -> float:
-    """Estimate the seconds of learning, by measuring for about a second.
+def seconds_to_learn(training: RuleTraining) -> float:
+    """Estimate the seconds of a training by its first steps, in about a second.
 
     Steps of training take a random number of the rule's; expect an error of up to a third.
     """
-    training = Training(example, settings, network, device)
     training.advance()
     begun = time.perf_counter()
     for _ in range(_MEASURED):
         training.advance()
-    return (time.perf_counter() - begun) / _MEASURED * settings.training * _PREVIEWS
+    steps: int = training.settings.training
+    return (time.perf_counter() - begun) / _MEASURED * steps * _PREVIEWS

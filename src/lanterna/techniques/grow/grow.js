@@ -1,4 +1,4 @@
-// A page in which textures live: cells on a torus, each of which follows its rule, computed with WebGL2.
+// A page in which textures or a shape live: cells on a torus that follow their rules, computed with WebGL2.
 // The rules and the hash that chooses which cells change are those of rule.py, number by number.
 
 /** @typedef {{ see: Float32Array, bias: Float32Array, act: Float32Array }} Rule - 96 × 48, 96, 12 × 96 */
@@ -8,6 +8,7 @@ const CHANNELS = 12;
 const HALF = (HIDDEN / 2) * 16 * 4; // numbers in one of a rule's two blocks: 16 vec4 for each hidden value
 const SMALLEST = 128; // cells along a side, however slow the machine
 const SLOW = 45; // milliseconds a frame
+const TAP = 8; // pixels that a finger may move while it taps
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 const QUAD = `#version 300 es
@@ -35,8 +36,16 @@ void rule${rule}(vec4 p[12], inout vec4 x, inout vec4 y, inout vec4 z) {
     .join("\n  ")}
 }`;
 
-/** @param {number} rules */
-const stepSource = (rules) => `${HEAD}
+/** All values of a cell of a shape are zero, if neither it nor a neighbour is there. */
+const LIVES = `
+  float most = 0.0;
+  for (int i = 0; i < 9; i++)
+    most = max(most, texelFetch(cells0, (at + ivec2(i % 3, i / 3) - 1 + side) % side, 0).a);
+  if (most <= 0.1) { x = y = z = vec4(0); return; }`;
+
+/** @param {number} rules
+    @param {boolean} shape */
+const stepSource = (rules, shape) => `${HEAD}
 uniform sampler2D cells0, cells1, cells2, places;
 uniform uint number;
 uniform vec2 turn; // cosine and sine of the angle
@@ -45,6 +54,7 @@ ${Array.from({ length: rules }, (_, rule) => ruleSource(rule)).join("")}
 void main() {
   ivec2 at = ivec2(gl_FragCoord.xy), side = textureSize(cells0, 0);
   x = texelFetch(cells0, at, 0); y = texelFetch(cells1, at, 0); z = texelFetch(cells2, at, 0);
+  ${shape ? LIVES : ""}
   uint h = (uint(at.y) * 0x9E3779B1u + uint(at.x) * 0x85EBCA77u) ^ (number * 0xC2B2AE3Du);
   h = (h ^ (h >> 16)) * 0x7FEB352Du;
   h = (h ^ (h >> 15)) * 0x846CA68Bu;
@@ -74,15 +84,16 @@ void main() {
 }`;
 
 const DAB = `${HEAD}
-uniform vec3 dab; uniform float value; uniform vec2 side;
+uniform vec3 dab; uniform vec4 value; uniform vec2 side;
 layout(location = 0) out vec4 x; layout(location = 1) out vec4 y; layout(location = 2) out vec4 z;
 void main() {
   vec2 away = abs(gl_FragCoord.xy - dab.xy);
   if (length(min(away, side - away)) > dab.z) discard;
-  x = y = z = vec4(value);
+  x = value; y = z = vec4(value.a);
 }`;
 
-const SHOW = `${HEAD}
+/** @param {boolean} shape */
+const showSource = (shape) => `${HEAD}
 uniform sampler2D cells0; uniform vec2 view; uniform float scale;
 out vec4 colour;
 void main() {
@@ -91,7 +102,8 @@ void main() {
   ivec2 first = ivec2(floor(at)); vec2 part = at - vec2(first);
   vec4 v[4];
   for (int k = 0; k < 4; k++) v[k] = texelFetch(cells0, (first + ivec2(k & 1, k >> 1) + side) % side, 0);
-  colour = vec4(mix(mix(v[0], v[1], part.x), mix(v[2], v[3], part.x), part.y).rgb + 0.5, 1.0);
+  vec4 c = mix(mix(v[0], v[1], part.x), mix(v[2], v[3], part.x), part.y);
+  colour = vec4(c.rgb + ${shape ? "1.0 - clamp(c.a, 0.0, 1.0)" : "0.5"}, 1.0);
 }`;
 
 /** Read a rule whose weights have 8 bits: codes of `see` and `act`, then scales and biases.
@@ -132,14 +144,15 @@ function blocks({ see, bias, act }) {
 class Texture {
   /** @param {HTMLCanvasElement} canvas
       @param {Rule[]} rules
-      @param {number} side - cells along each side */
-  constructor(canvas, rules, side) {
+      @param {number} side - cells along each side
+      @param {number[] | null} first - of a shape: its plane's side, its first cell's row and column */
+  constructor(canvas, rules, side, first) {
     const gl = canvas.getContext("webgl2", { antialias: false });
     if (!gl || !gl.getExtension("EXT_color_buffer_float")) throw new Error("no WebGL2 with floats");
     this.gl = gl;
-    this.steps = program(gl, stepSource(rules.length));
+    this.steps = program(gl, stepSource(rules.length, first !== null));
     this.dabs = program(gl, DAB);
-    this.shows = program(gl, SHOW);
+    this.shows = program(gl, showSource(first !== null));
     rules.flatMap(blocks).forEach((numbers, index) => {
       gl.bindBufferBase(gl.UNIFORM_BUFFER, index, gl.createBuffer());
       gl.bufferData(gl.UNIFORM_BUFFER, numbers, gl.STATIC_DRAW);
@@ -148,29 +161,41 @@ class Texture {
     });
     this.angle = 0;
     this.scale = 1;
+    this.first = first;
     this.side = side;
     this.number = 0; // of the next step
     this.now = target(gl, side, 3, gl.RGBA32F);
     this.next = target(gl, side, 3, gl.RGBA32F);
     this.places = target(gl, side, 1, gl.R8); // of each texture
+    this.start();
   }
 
-  /** Start from nothing with as many cells. @param {number} side */
+  /** Start again with as many cells. @param {number} side */
   resize(side) {
     const { gl } = this;
     for (const { textures } of [this.now, this.next, this.places])
       for (const each of textures) gl.deleteTexture(each);
     this.side = side;
-    this.number = 0;
     this.now = target(gl, side, 3, gl.RGBA32F);
     this.next = target(gl, side, 3, gl.RGBA32F);
     this.places = target(gl, side, 1, gl.R8);
+    this.start();
   }
 
-  /** Have all cells be zero. */
-  empty() {
+  /** Have all cells be zero, but the one that a shape grows from. */
+  start() {
     this.number = 0;
-    this.dab(this.now, 0, 0, 2 * this.side, 0);
+    this.dab(this.now, 0, 0, 2 * this.side, [0, 0, 0, 0]);
+    if (this.first) this.plant(this.side / 2, this.side / 2);
+  }
+
+  /** Plant the first cell of a shape, so that the shape will be around a place.
+      @param {number} x
+      @param {number} y */
+  plant(x, y) {
+    const [side, row, column] = /** @type {number[]} */ (this.first);
+    const [left, top] = [x + column - side / 2, y + row - side / 2].map(Math.floor);
+    this.dab(this.now, left + 0.5, top + 0.5, 0.5, [0, 0, 0, 1]);
   }
 
   /** Take some steps of the rule. @param {number} count */
@@ -198,14 +223,14 @@ class Texture {
       @param {number} x
       @param {number} y
       @param {number} radius
-      @param {number} value */
+      @param {number[]} value - of the first four values; the others are like the fourth */
   dab(where, x, y, radius, value) {
     const { gl } = this;
     gl.useProgram(this.dabs);
     gl.viewport(0, 0, this.side, this.side);
     gl.bindFramebuffer(gl.FRAMEBUFFER, where.frame);
     gl.uniform3f(gl.getUniformLocation(this.dabs, "dab"), x, y, radius);
-    gl.uniform1f(gl.getUniformLocation(this.dabs, "value"), value);
+    gl.uniform4fv(gl.getUniformLocation(this.dabs, "value"), value);
     gl.uniform2f(gl.getUniformLocation(this.dabs, "side"), this.side, this.side);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
   }
@@ -299,22 +324,22 @@ const by = (id) => /** @type {any} */ (document.getElementById(id));
 
 function mount() {
   const canvas = /** @type {HTMLCanvasElement} */ (by("cells"));
-  const { rules, side } = JSON.parse(by("data").textContent ?? "");
+  const { rules, side, first } = JSON.parse(by("data").textContent ?? "");
   /** @type {Texture} */
   let texture;
   try {
-    texture = new Texture(canvas, rules.map(unpack), SMALLEST / 2);
+    texture = new Texture(canvas, rules.map(unpack), first ? side : SMALLEST / 2, first);
   } catch {
     return; // the picture and its line stay
   }
-  texture.resize(affordable(texture, side));
+  if (!first) texture.resize(affordable(texture, side));
   document.body.classList.add("alive");
   Object.assign(canvas, { texture });
   const number = (/** @type {string} */ id) => Number(/** @type {HTMLInputElement} */ (by(id)).value);
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   let paused = false;
   let times = /** @type {number[]} */ ([]);
-  let held = false;
+  let held = ""; // a "stroke", or a "tap" on a shape that may become one
   const brush = { x: 0.5, y: 0.5 }; // in parts of the canvas
 
   function frame(/** @type {number} */ now) {
@@ -334,18 +359,27 @@ function mount() {
     if (times.length < 31) return;
     const each = (now - times[0]) / 30;
     times = [];
-    if (each > SLOW && texture.side > SMALLEST) texture.resize(texture.side / 2);
+    if (each > SLOW && texture.side > SMALLEST && !first) texture.resize(texture.side / 2);
     by("rate").textContent =
       `${Math.round(1000 / each)} frames a second, ${texture.side} × ${texture.side} cells`;
   }
 
+  const place = () => [brush.x, brush.y].map((part) => (part * texture.side) / texture.scale);
+
   /** Use the brush where it is. */
   function dab() {
     const radius = (number("radius") / 512) * texture.side;
-    const [x, y] = [brush.x, brush.y].map((part) => (part * texture.side) / texture.scale);
+    const [x, y] = place();
     const chosen = /** @type {HTMLInputElement | null} */ (document.querySelector("[name=brush]:checked"));
-    if (!chosen || chosen.value === "wipe") texture.dab(texture.now, x, y, radius / texture.scale, 0);
-    else texture.dab(texture.places, x, y, radius / texture.scale, Number(chosen.value));
+    if (!chosen || chosen.value === "wipe")
+      texture.dab(texture.now, x, y, radius / texture.scale, [0, 0, 0, 0]);
+    else texture.dab(texture.places, x, y, radius / texture.scale, [Number(chosen.value), 0, 0, 0]);
+  }
+
+  /** Have another shape grow where the brush is. */
+  function plant() {
+    const [x, y] = place();
+    texture.plant(x, y);
   }
 
   /** @param {boolean} value */
@@ -361,6 +395,8 @@ function mount() {
     const to = { x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height };
     const from = { ...brush };
     const far = Math.hypot(to.x - from.x, to.y - from.y);
+    if (held === "tap" && far * box.width < TAP) return;
+    held = "stroke";
     const dabs = event.type === "pointerdown" ? 1 : Math.max(1, Math.ceil(far * 60));
     for (let k = 1; k <= dabs; k++) {
       brush.x = from.x + ((to.x - from.x) * k) / dabs;
@@ -380,7 +416,7 @@ function mount() {
   }
 
   canvas.addEventListener("pointerdown", (event) => {
-    held = true;
+    held = first ? "tap" : "stroke";
     canvas.setPointerCapture(event.pointerId);
     const box = canvas.getBoundingClientRect();
     brush.x = (event.clientX - box.left) / box.width;
@@ -388,21 +424,27 @@ function mount() {
     point(event);
   });
   canvas.addEventListener("pointermove", point);
-  for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (held = false));
+  for (const end of ["pointerup", "pointercancel"])
+    canvas.addEventListener(end, () => {
+      if (held === "tap" && end === "pointerup") plant();
+      held = "";
+    });
   canvas.addEventListener("keydown", (event) => {
     const way = KEYS[/** @type {keyof typeof KEYS} */ (event.key)];
-    if (!way && event.key !== " ") return;
+    const plants = first && event.key === "Enter";
+    if (!way && event.key !== " " && !plants) return;
     event.preventDefault();
     if (way) {
       brush.x = Math.min(1, Math.max(0, brush.x + way[0] / 32));
       brush.y = Math.min(1, Math.max(0, brush.y + way[1] / 32));
-    } else dab();
+    } else if (plants) plant();
+    else dab();
     ring(true);
   });
   canvas.addEventListener("blur", () => ring(false));
   by("pause").addEventListener("click", () => pause(!paused));
   by("empty").addEventListener("click", () => {
-    texture.empty();
+    texture.start();
     pause(false);
   });
   for (const id of ["speed", "angle", "scale", "radius"]) {

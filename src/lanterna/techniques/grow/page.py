@@ -1,4 +1,4 @@
-"""A page in which a texture lives: one self-contained HTML file under 100 kB, computed with WebGL2.
+"""A page in which a texture or a shape lives: one HTML file under 100 kB, computed with WebGL2.
 
 Its weights have 8 bits. After 50 steps from nothing, its cells and torch's with the same weights differed by
 0.00003 levels of 255 on average, 0.0002 at most; the rounding of the weights changed them by 0.15 on average.
@@ -13,7 +13,10 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from lanterna.errors import UsageError
 from lanterna.images.drawing import as_image
+from lanterna.techniques.grow.rule import grown_picture
+from lanterna.techniques.octaves import resized
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,23 +25,40 @@ if TYPE_CHECKING:
 
     from lanterna.techniques.grow.rule import Rule
 
-CELLS = 512
-"""Cells along each side in the page; a slow machine uses fewer."""
-
-STILL = 256
-"""Pixels along each side of the picture for browsers without WebGL2."""
+_CELLS = 512  # along each side in the page; a slow machine uses fewer
+_SHAPES = 3  # of a shape's own planes beside each other in its page
+_STILL = 256  # pixels along each side of the picture for browsers without WebGL2
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 
 
-def texture_page(rules: Sequence[Rule], names: Sequence[str], picture: Tensor, head: str = "") -> str:
-    """Return a page of one or two textures with their names as HTML; `picture` is shown without WebGL2.
+def check_rules(rules: Sequence[Rule]) -> None:
+    """Raise `UsageError` unless one shape or one or two textures can live in a page."""
+    if len(rules) > 2:
+        raise UsageError(f"expected one texture or two that meet, got {len(rules)}")
+    if len(rules) == 2 and any(rule.first for rule in rules):
+        raise UsageError("expected one shape, or textures alone: a shape lives in a page of its own")
 
-    `head` is HTML above it.
+
+def still(rule: Rule, steps: int, seed: int) -> Tensor:
+    """Grow the picture for browsers without WebGL2, `(3, S, S)` in [0, 1]."""
+    return grown_picture(rule, _side(rule) if rule.first else _STILL, steps, seed)
+
+
+def _side(rule: Rule) -> int:
+    return _SHAPES * rule.first.side if rule.first else _CELLS
+
+
+def texture_page(rules: Sequence[Rule], names: Sequence[str], picture: Tensor, head: str = "") -> str:
+    """Return a page of a shape or one or two textures, with their names, as HTML; `head` is HTML above it.
+
+    `picture` is shown without WebGL2. Errors: those of `check_rules`.
     """
-    file = io.BytesIO()
-    as_image(picture[:, :STILL, :STILL]).save(file, "WEBP", quality=70)
+    check_rules(rules)
+    file, first = io.BytesIO(), rules[0].first
+    shown = resized(picture, (_STILL, _STILL)).clamp(0, 1) if first else picture[:, :_STILL, :_STILL]
+    as_image(shown).save(file, "WEBP", quality=70)
     title = " and ".join(names)
-    data = json.dumps({"rules": [_packed(rule) for rule in rules], "side": CELLS})
+    data = json.dumps({"rules": [_packed(rule) for rule in rules], "side": _side(rules[0]), "first": first})
     return f"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -52,14 +72,14 @@ def texture_page(rules: Sequence[Rule], names: Sequence[str], picture: Tensor, h
 {head}<main>
 <div class="well">
 <img src="data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}" alt="{escape(title)}">
-<canvas id="cells" width="{2 * CELLS}" height="{2 * CELLS}" tabindex="0" role="application"
-aria-label="{escape(title)}, alive. Arrow keys move the brush, space uses it."></canvas>
+<canvas id="cells" width="{2 * _CELLS}" height="{2 * _CELLS}" tabindex="0" role="application"
+aria-label="{escape(title)}, alive. Arrow keys move the brush, space {_KEYS[bool(first)]}."></canvas>
 <div id="ring" hidden></div>
 </div>
 <div class="panel">
 <h1>{escape(title)}</h1>
-<p>Every pixel is a cell. It sees its eight neighbours and follows one rule of 5,856 numbers.
-{_INVITATIONS[len(rules) - 1]}</p>
+<p>Every {"square" if first else "pixel"} is a cell. It sees its eight neighbours and follows one rule of
+5,856 numbers. {_INVITATIONS[0 if first else len(rules)]}</p>
 <p class="still">This is a picture: the cells need WebGL2, which this browser does not have.</p>
 <form>
 {_brushes(names) if len(rules) > 1 else ""}
@@ -80,7 +100,9 @@ aria-label="{escape(title)}, alive. Arrow keys move the brush, space uses it."><
 """
 
 
+_KEYS = ("uses it", "wipes, and Enter plants a cell")
 _INVITATIONS = (
+    "Wipe it, and watch it grow back. Tap beside it, and another grows from one cell.",
     "Wipe it, and watch it heal.",
     "Wipe them and watch them heal, or paint one into the other.",
 )

@@ -1,4 +1,4 @@
-"""The rule of a texture: what each cell does next, from its own values and those of its eight neighbours.
+"""The rule of a texture or a shape: what each cell does next, from its values and its eight neighbours'.
 
 A neural cellular automaton (Mordvintsev, Randazzo, Niklasson and Levin, "Growing neural cellular automata",
 Distill 2020), of the size that grows textures (Niklasson, Mordvintsev, Randazzo and Levin, "Self-organising
@@ -6,8 +6,13 @@ textures", Distill 2021): 12 values for each cell, of which the first three are 
 parameters. Cells have no position: the plane is a torus, and every cell follows the same rule. In each step
 about half of the cells change, so that nothing depends on a common clock.
 
+A shape starts from one cell, a texture from nothing. In a shape the fourth value is alpha, how much of a cell
+is there, and the colours are multiplied by it. A cell lives while it or one of its neighbours has an alpha
+above 0.1; all values of the others are zero.
+
 Different from the articles: which cells change is a hash of their place and the step, not a random number
-generator's state. The same seed therefore grows the same texture in a page, and in parts. What a cell sees
+generator's state. The same seed therefore grows the same texture in a page, and in parts. Which cells live is
+decided once in a step, before it, so that a page can do it in the same pass. What a cell sees
 and the first layer after it are one convolution here, whose kernel is computed from both. The differences are
 divided by 8 and 12, because without that most rules run away in the first twenty training steps.
 """
@@ -17,7 +22,7 @@ from __future__ import annotations
 import json
 import math
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -46,17 +51,28 @@ SEES = torch.tensor(
     ]
 ).div(12)  # (4, 3, 3)
 
-_KIND = "lanterna texture 1"
+_TEXTURE, _SHAPE = "lanterna texture 1", "lanterna shape 1"
+_LIVES = 0.1  # the alpha above which a cell and its neighbours live
 _MAX_BYTES = 2**20  # more than a rule needs; a limit for files from elsewhere
+_MAX_SIDE = 256  # cells of a shape's plane, for files from elsewhere
 _BAND = 2**16  # cells that are computed at a time: at 4,096 px, half as long as with 2**18
 _MASK = 2**32 - 1
 
 
-class Rule(nn.Module):
-    """A rule that starts with random sight and changes nothing."""
+class First(NamedTuple):
+    """The cell that a shape starts from, on a plane of `side` × `side` cells with the shape in the middle."""
 
-    def __init__(self, seed: int = 0) -> None:
+    side: int
+    row: int
+    column: int
+
+
+class Rule(nn.Module):
+    """A rule that starts with random sight and changes nothing; of a shape if it has a `first` cell."""
+
+    def __init__(self, seed: int = 0, first: First | None = None) -> None:
         super().__init__()
+        self.first = first
         inputs = CHANNELS * len(SEES)
         random = torch.Generator().manual_seed(seed)
         bound = 1 / math.sqrt(inputs)  # torch's for a layer
@@ -73,7 +89,7 @@ class Rule(nn.Module):
     def step(self, cells: Tensor, changing: Tensor) -> Tensor:
         """Return the cells `(N, 12, H, W)` after a step in which those `changing` `(N, 1, H, W)` change."""
         padded = F.pad(cells, (1, 1, 1, 1), mode="circular")
-        return cells + self._change(padded, self.kernel(), torch.float32) * changing
+        return (cells + self._change(padded, self.kernel(), torch.float32) * changing) * self._living(padded)
 
     def forward(self, cells: Tensor, steps: int, random: torch.Generator) -> Tensor:
         """Return the cells after some steps, for training: in fast arithmetic, and with gradients."""
@@ -87,6 +103,9 @@ class Rule(nn.Module):
     def _change(self, padded: Tensor, kernel: Tensor, dtype: torch.dtype) -> Tensor:
         hidden = F.conv2d(padded.to(dtype), kernel.to(dtype), self.bias.to(dtype)).relu_()  # (N, 96, H, W)
         return F.conv2d(hidden, self.act[:, :, None, None].to(dtype)).float()
+
+    def _living(self, padded: Tensor) -> Tensor | float:
+        return living(padded[:, 3:4]).to(padded) if self.first else 1.0
 
     @torch.no_grad()
     def advance(self, cells: Tensor, number: int, seed: int) -> None:
@@ -105,6 +124,23 @@ class Rule(nn.Module):
             padded = F.pad(torch.cat([above, band, below], 2), (1, 1, 0, 0), mode="circular")
             above = band[:, :, -1:].clone()
             band += self._change(padded, kernel, dtype) * changing(top, bottom, width, number, seed).to(cells)
+            band *= self._living(padded)
+
+    def beginning(self, height: int, width: int) -> Tensor:
+        """Return the cells `(1, 12, height, width)` that it grows from: nothing, or one cell of a shape.
+
+        The shape will be in their middle. All values of its first cell are 1, but its colour is black.
+        """
+        cells = nothing(height, width)
+        if self.first:
+            side, row, column = self.first
+            cells[:, 3:, (row + (height - side) // 2) % height, (column + (width - side) // 2) % width] = 1
+        return cells
+
+    def picture(self, cells: Tensor) -> Tensor:
+        """Return the picture of cells `(1, 12, H, W)`, `(3, H, W)` in [0, 1]; of a shape on white."""
+        shown = cells[:, :3] + 1 - cells[:, 3:4].clamp(0, 1) if self.first else colours(cells)
+        return shown[0].clamp(0, 1)
 
     def rounded(self) -> tuple[Rule, dict[str, Tensor]]:
         """Return this rule with weights of 8 bits, and what a page needs for it.
@@ -112,7 +148,7 @@ class Rule(nn.Module):
         Each unit's weights share a scale: `see` `(96, 48)` and `act` `(12, 96)` as codes from 0 to 255, of
         which 128 is zero, and float32 `see_scale` `(96,)`, `act_scale` `(12,)` and `bias` `(96,)`.
         """
-        rule, codes = Rule(), {"bias": self.bias.detach().float().cpu()}
+        rule, codes = Rule(first=self.first), {"bias": self.bias.detach().float().cpu()}
         for name in ("see", "act"):
             weights = getattr(self, name).detach().float().cpu()
             scale = weights.abs().amax(1).clamp_min(1e-8) / 127
@@ -124,7 +160,8 @@ class Rule(nn.Module):
 
     def save(self, path: Path) -> None:
         """Write the rule to a safetensors file, atomically."""
-        metadata = {"lanterna": json.dumps({"kind": _KIND})}
+        kind = {"kind": _SHAPE, "first": self.first} if self.first else {"kind": _TEXTURE}
+        metadata = {"lanterna": json.dumps(kind)}
         weights = {name: each.detach().cpu().contiguous() for name, each in self.state_dict().items()}
         with atomic_write(path) as temporary:
             temporary.write_bytes(save(weights, metadata))
@@ -138,16 +175,22 @@ def open_rule(path: Path) -> Rule:
     if not path.is_file():
         raise MissingError(f"no texture at {path}: create one with lanterna grow PICTURE")
     invalid = UsageError(f"{path} is not a texture: expected a .safetensors file that lanterna grow wrote")
-    rule = Rule()
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise invalid
         with safe_open(path, "pt") as file:
-            if json.loads((file.metadata() or {}).get("lanterna", "{}")).get("kind") != _KIND:
-                raise invalid
+            match json.loads((file.metadata() or {}).get("lanterna", "{}")):
+                case {"kind": kind} if kind == _TEXTURE:
+                    rule = Rule()
+                case {"kind": kind, "first": [int(side), int(row), int(column)]} if kind == _SHAPE:
+                    rule = Rule(first=First(side, row, column))
+                case _:
+                    raise invalid
             rule.load_state_dict({name: file.get_tensor(name).float() for name in file.keys()})  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, AttributeError, RuntimeError) as error:
         raise invalid from error
+    if rule.first and not all(0 <= number < _MAX_SIDE for number in rule.first):
+        raise LanternaError(f"{path} is damaged: its first cell is nowhere")
     if not all(bool(each.isfinite().all()) for each in rule.parameters()):
         raise LanternaError(f"{path} is damaged: it has weights that are not finite")
     return rule
@@ -167,6 +210,11 @@ def changing(top: int, bottom: int, width: int, number: int, seed: int) -> Tenso
     return ((h ^ (h >> 16)) >> 31)[None, None]
 
 
+def living(padded: Tensor) -> Tensor:
+    """Return which cells of a shape live, `(N, 1, H, W)`, from the alpha of these and those around them."""
+    return F.max_pool2d(padded.contiguous(), 3, stride=1) > _LIVES
+
+
 def nothing(height: int, width: int) -> Tensor:
     """Return cells that are all zero, `(1, 12, height, width)`."""
     return torch.zeros(1, CHANNELS, height, width).contiguous(memory_format=torch.channels_last)
@@ -178,14 +226,14 @@ def colours(cells: Tensor) -> Tensor:
 
 
 def grown(rule: Rule, height: int, width: int, steps: int, seed: int = 0) -> Iterator[Tensor]:
-    """Grow a texture from nothing; yield the same cells `(1, 12, height, width)` after each step."""
-    cells = nothing(height, width)
+    """Grow a texture or a shape; yield the same cells `(1, 12, height, width)` after each step."""
+    cells = rule.beginning(height, width)
     for number in range(steps):
         rule.advance(cells, number, seed)
         yield cells
 
 
 def grown_picture(rule: Rule, side: int, steps: int, seed: int = 0) -> Tensor:
-    """Grow a square texture from nothing, and return its picture, `(3, side, side)` in [0, 1]."""
+    """Grow a square of cells, and return its picture, `(3, side, side)` in [0, 1]."""
     (cells,) = deque(grown(rule, side, side, steps, seed), maxlen=1)
-    return colours(cells)[0].clamp(0, 1)
+    return rule.picture(cells)

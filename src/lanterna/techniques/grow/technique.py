@@ -1,8 +1,10 @@
-"""Declare the techniques of `grow`: a texture from a picture or its rule, a film that loops, and a page."""
+"""Declare the techniques of `grow`: a texture from a picture or its rule, a film that loops, and a page.
+
+Those of `grow shape` are in shape_technique.py.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
 from collections import deque
@@ -14,13 +16,23 @@ from pydantic import Field
 from lanterna.devices import choose_device
 from lanterna.errors import UsageError
 from lanterna.files import atomic_write
-from lanterna.settings import networks_folder
 from lanterna.techniques.derive import film_of
-from lanterna.techniques.grow.algorithm import Learning, LearningFrame, example_of, learn
+from lanterna.techniques.grow.algorithm import Learning, Training, example_of, learn
 from lanterna.techniques.grow.estimate import estimate_growth, seconds_to_learn
-from lanterna.techniques.grow.page import STILL, texture_page
-from lanterna.techniques.grow.rule import Rule, colours, grown, grown_picture, open_rule
-from lanterna.techniques.learned import LearnedOnce
+from lanterna.techniques.grow.page import check_rules, still, texture_page
+from lanterna.techniques.grow.rule import Rule, grown, open_rule
+from lanterna.techniques.grow.saved import (
+    RULE,
+    SHORT,
+    SUFFIX,
+    describe,
+    given_rule,
+    learned_now,
+    learned_once,
+    rule_file,
+)
+from lanterna.techniques.grow.shape_technique import SHAPE, SHAPE_FILM
+from lanterna.techniques.grow.training import LearningFrame
 from lanterna.techniques.technique import Frame, Input, Result, Settings, Technique, Work
 
 if TYPE_CHECKING:
@@ -30,10 +42,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.techniques.execute import Job
+    from lanterna.techniques.learned import LearnedOnce
     from lanterna.techniques.technique import Estimate, Frames
 
-SUFFIX = ".safetensors"
-_SHORT = 50  # steps of training that are done sooner than estimated
 _SHOWN = 512  # cells along each side of the preview of a large texture
 
 
@@ -64,31 +75,17 @@ def learning_of(settings: Learning) -> Learning:
     return settings.as_base(Learning)
 
 
-def rule_file(example: Tensor, learning: Learning) -> Path:
-    """Return the file of the rule that was learned from this example in this way."""
-    key = hashlib.sha256(learning.model_dump_json().encode() + example.numpy().tobytes()).hexdigest()[:16]
-    return networks_folder() / f"grow-{key}.safetensors"
-
-
 def _learned(job: Job) -> LearnedOnce[LearningFrame]:
     """Return the rule of a job: the one on this machine, or one that is learned first."""
     learning = learning_of(job.settings)
     (picture,) = job.pictures("picture")
     file = rule_file(example_of(picture, learning.detail), learning)
 
-    def begin() -> tuple[Generator[LearningFrame, Any, None], int]:
+    def begin() -> Generator[LearningFrame, Any, None]:
         network = job.open_network("vgg19")
-        frames = learn(picture, learning, network, device=job.device, **job.checkpointing)
-        return frames, learning.training
+        return learn(picture, learning, network, device=job.device, **job.checkpointing)
 
-    return LearnedOnce(job, file, begin, lambda frame: frame.rule.save(file))
-
-
-def _rule(job: Job) -> Rule:
-    """Open the rule of a job; if it has to be learned first, report the progress."""
-    learned = _learned(job)
-    learned.finish()
-    return open_rule(learned.file)
+    return learned_once(job, file, learning.training, begin)
 
 
 @dataclass(frozen=True)
@@ -100,17 +97,13 @@ class _Grown(Frame):
 
     def full_size(self) -> Tensor:
         """Return the picture of all cells."""
-        return _picture(self.cells)
-
-
-def _picture(cells: Tensor) -> Tensor:
-    return colours(cells)[0].clamp(0, 1)
+        return self.rule.picture(self.cells)
 
 
 def _growing(rule: Rule, settings: Growing) -> Generator[_Grown, Any, None]:
     size = settings.size
     for step, cells in enumerate(grown(rule, size, size, settings.steps, settings.seed), start=1):
-        picture = _picture(cells[:, :, :_SHOWN, :_SHOWN])
+        picture = rule.picture(cells[:, :, :_SHOWN, :_SHOWN])
         yield _Grown(step, settings.steps, picture=picture, cells=cells, rule=rule)
 
 
@@ -135,23 +128,17 @@ def _estimate(job: Job) -> Estimate:
     learning = learning_of(settings)
     (picture,) = job.pictures("picture")
     example = example_of(picture, learning.detail)
-    if learning.training < _SHORT or rule_file(example, learning).is_file():
+    if learning.training < SHORT or rule_file(example, learning).is_file():
         return growing
-    device, network = choose_device(job.device), job.open_network("vgg19")
-    seconds = seconds_to_learn(example, learning, network, device)
-    return replace(growing, seconds=growing.seconds + seconds)
-
-
-def _describe(frame: Frame) -> str:
-    loss = frame.numbers.get("loss")
-    return "" if loss is None else f", learning, loss {loss:.3f}"
+    training = Training(example, learning, job.open_network("vgg19"), choose_device(job.device))
+    return replace(growing, seconds=growing.seconds + seconds_to_learn(training))
 
 
 GROW = Technique(
     name="grow", title="Grow", help="A texture that grows from nothing, learned from a picture.",
     settings=Grow, run=_grow, networks=lambda _: ("vgg19",),
     inputs=(Input("picture", "a picture of the texture", required=True, example="gravel"),),
-    shown_first=("size", "seed", "training", "detail"), resumes="always", describe=_describe,
+    shown_first=("size", "seed", "training", "detail"), resumes="always", describe=describe,
     estimate=_estimate,
     sidecar=("texture", SUFFIX),
     manual="""Let a texture grow from nothing, learned from a picture of bark, bricks or brush strokes.
@@ -169,19 +156,18 @@ GROW = Technique(
 # From a rule, without its picture.
 
 
-def _opened(job: Job, number: int = 0) -> Rule:
-    file = job.sources("texture")[number]
-    if isinstance(file, bytes):
-        raise UsageError("expected the name of a texture, a .safetensors file that lanterna grow wrote")
-    return open_rule(file)
+def _wall(job: Job) -> Frames:
+    rule = given_rule(job)
+    if rule.first:
+        name = job.display_name("texture")
+        raise UsageError(f"{name} is a shape, which fills no wall: use lanterna grow page {name}")
+    return _growing(rule, job.settings)
 
-
-_TEXTURE = Input("texture", "a texture, from lanterna grow", required=True, suffix=SUFFIX)
 
 WALL = Technique(
     name="grow-wall", file="wall", title="Wall", help="Grow a texture again, at any size, from its rule.",
-    verb="grow", command=("grow", "wall"), settings=Growing, inputs=(_TEXTURE,), networks=lambda _: (),
-    run=lambda job: _growing(_opened(job), job.settings), shown_first=("size", "seed", "steps"),
+    verb="grow", command=("grow", "wall"), settings=Growing, inputs=(RULE,), networks=lambda _: (),
+    run=_wall, shown_first=("size", "seed", "steps"),
     saves_partial=True,
     manual="""Grow a texture again, at any size, from the rule that `lanterna grow` saved.
 
@@ -194,7 +180,7 @@ WALL = Technique(
 
 
 class Page(Settings):
-    """Save a page in which one or two textures live."""
+    """Save a page in which a shape lives, or one or two textures."""
 
     verb: ClassVar[str] = "grow page"
 
@@ -203,13 +189,12 @@ class Page(Settings):
 
 def _page(job: Job) -> Work:
     count, settings = job.count("texture"), job.settings
-    if count > 2:
-        raise UsageError(f"expected one texture or two that meet, got {count}")
-    rules = [_opened(job, number) for number in range(count)]
+    rules = [given_rule(job, number) for number in range(count)]
+    check_rules(rules)
     names = [job.display_name("texture", number).removesuffix(SUFFIX) for number in range(count)]
 
     def frames() -> Frames:
-        yield Frame(1, 1, picture=grown_picture(rules[0], STILL, settings.steps, settings.seed))
+        yield Frame(1, 1, picture=still(rules[0], settings.steps, settings.seed))
 
     def results(frame: Frame, _: Any) -> list[Result]:
         assert frame.picture is not None
@@ -226,14 +211,15 @@ def _page(job: Job) -> Work:
 
 PAGE = Technique(
     name="grow-page", file="page", title="A page",
-    help="A page in which a texture lives: wipe it, and it heals.",
+    help="A page in which a texture or a shape lives: wipe it, and it heals.",
     verb="grow", command=("grow", "page"), settings=Page, run=_page, networks=lambda _: (),
-    inputs=(replace(_TEXTURE, help="a texture from lanterna grow, or two that meet", many=True),),
+    inputs=(replace(RULE, help="a texture or a shape from lanterna grow, or two textures", many=True),),
     sidecar=("page", ".html"), saves_partial=False,
-    manual="""Save a page in which a texture lives, in one file that needs nothing else.
+    manual="""Save a page in which a texture or a shape lives, in one file that needs nothing else.
 
     `lanterna grow page bark.safetensors -o bark.html`; with two textures, paint one into the other. In the
-    page, wipe it with a finger and watch it heal; change its speed, angle and scale.
+    page, wipe it with a finger and watch it heal; change its speed, angle and scale. Tap beside a shape, and
+    another grows there.
 
     Without -o it is written to page.html, with a picture beside it.
     """,
@@ -249,15 +235,15 @@ def _film(job: Job, done: int) -> Frames:
     The last third of the film is blended from frames after its end to those before its beginning.
     """
     settings: Film = job.settings
-    rule, size = _rule(job), settings.size
+    rule, size = learned_now(_learned(job)), settings.size
     count, blended = settings.frames, max(1, settings.frames // 3)
     every = grown(rule, size, size, settings.steps + (count + blended - 1) * settings.speed, settings.seed)
     shown = itertools.islice(every, settings.steps - 1, None, settings.speed)
-    before = [_picture(next(shown)) for _ in range(blended)]
+    before = [rule.picture(next(shown)) for _ in range(blended)]
     for number, cells in enumerate(shown):
         late = number - (count - blended)
         if number >= done:
-            picture = _picture(cells)
+            picture = rule.picture(cells)
             if late >= 0:
                 picture = _blend(picture, before[late], (late + 1) / (blended + 1))
             yield Frame(number + 1, count, picture=picture)
@@ -277,4 +263,4 @@ FILM = film_of(
     length=lambda job: (job.settings.frames, job.settings.fps),
 )  # fmt: skip
 
-TECHNIQUES = (GROW, FILM, WALL, PAGE)
+TECHNIQUES = (GROW, FILM, WALL, PAGE, SHAPE, SHAPE_FILM)

@@ -1,0 +1,60 @@
+"""Find, learn and open the rules that are saved on this machine, for the techniques of `grow`."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from lanterna.errors import UsageError
+from lanterna.settings import networks_folder
+from lanterna.techniques.grow.rule import open_rule
+from lanterna.techniques.learned import LearnedOnce
+from lanterna.techniques.technique import Input
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from lanterna.techniques.execute import Job
+    from lanterna.techniques.grow.rule import Rule
+    from lanterna.techniques.grow.training import LearningFrame
+    from lanterna.techniques.technique import Frame, Settings
+
+SUFFIX = ".safetensors"
+SHORT = 50  # steps of training that are done sooner than estimated
+RULE = Input("texture", "a texture, from lanterna grow", required=True, suffix=SUFFIX)
+
+
+def rule_file(example: Tensor, learning: Settings) -> Path:
+    """Return the file of the rule that was learned from this example in this way."""
+    key = hashlib.sha256(learning.model_dump_json().encode() + example.numpy().tobytes()).hexdigest()[:16]
+    return networks_folder() / f"grow-{key}{SUFFIX}"
+
+
+def learned_once(
+    job: Job, file: Path, steps: int, learn: Callable[[], Generator[LearningFrame, Any, None]]
+) -> LearnedOnce[LearningFrame]:
+    """Return the rule of a job: the one in this file, or one that `learn` learns first, in some steps."""
+    return LearnedOnce(job, file, lambda: (learn(), steps), lambda frame: frame.rule.save(file))
+
+
+def learned_now(learned: LearnedOnce[LearningFrame]) -> Rule:
+    """Return the rule of a job; if it has to be learned first, report the progress."""
+    learned.finish()
+    return open_rule(learned.file)
+
+
+def given_rule(job: Job, number: int = 0) -> Rule:
+    """Open the rule that a job is given as its input."""
+    file = job.sources(RULE.name)[number]
+    if isinstance(file, bytes):
+        raise UsageError("expected the name of a texture, a .safetensors file that lanterna grow wrote")
+    return open_rule(file)
+
+
+def describe(frame: Frame) -> str:
+    """Return the loss of a rule that is being learned, in words."""
+    loss = frame.numbers.get("loss")
+    return "" if loss is None else f", learning, loss {loss:.3f}"
