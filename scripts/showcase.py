@@ -336,6 +336,8 @@ def _subjects(
         return
     if technique.name == READS_DIGITS:
         pairs = [(PAGE.name, "")]
+    elif first.name == "drawing":  # photographs have no plain paper
+        pairs = [pair for pair in pairs if pair[0] == "town.png"]
     elif technique.output is Output.FILM and "picture" not in first.help:  # only an animation
         pairs = [(PAN, pairs[0][1])]
     for pair in dict.fromkeys(pair[: len(inputs)] for pair in pairs):

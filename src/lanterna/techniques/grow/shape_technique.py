@@ -118,7 +118,7 @@ def _estimate(job: Job) -> Estimate | None:
 SHAPE = Technique(
     name="grow-shape", file="shape", title="Shape", help="A drawing that grows from one cell, and regrows.",
     verb="grow", command=("grow", "shape"), settings=Shape, run=_shape, networks=lambda _: (),
-    inputs=(Input("drawing", "a drawing on plain paper", required=True),), on_device=False,
+    inputs=(Input("drawing", "a picture of a drawing on plain paper", required=True),), on_device=False,
     shown_first=("training", "detail", "seed", "size"), resumes="always", describe=describe,
     estimate=_estimate, sidecar=("shape", SUFFIX),
     manual="""Let a drawing grow from one cell, and grow again where it is wiped.
