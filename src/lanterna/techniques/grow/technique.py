@@ -116,7 +116,7 @@ def _growing(rule: Rule, settings: Growing) -> Generator[_Grown, Any, None]:
 
 def _grow(job: Job) -> Work:
     learned, settings = _learned(job), job.settings
-    frames = learned.then(lambda: _growing(open_rule(learned.file), settings), settings.steps)
+    frames = learned.then(lambda: _growing(open_rule(learned.file), settings), settings.steps, "growing")
 
     def results(frame: LearningFrame | _Grown, _: Any) -> list[Result]:
         used = settings
@@ -144,7 +144,7 @@ def _estimate(job: Job) -> Estimate:
 
 def _describe(frame: Frame) -> str:
     loss = frame.numbers.get("loss")
-    return "" if loss is None else f", learning, loss {loss:.3f}"
+    return "" if loss is None else f", loss {loss:.3f}"
 
 
 GROW = Technique(
