@@ -264,7 +264,8 @@ def guided(network: FlowNetwork, classes: Tensor, guidance: float) -> Velocity:
         else:
             both = torch.cat([classes, torch.zeros_like(classes)])
             towards, anywhere = predict(network, x.repeat(2, 1, 1, 1), times.repeat(2), both).chunk(2)
-            digits = torch.lerp(anywhere, towards, guidance).clamp(-1, 1)
+            digits = torch.lerp(anywhere, towards, guidance)
+            digits = digits.clamp(-1, 1) if guidance > 1 else digits
         return (digits - x) / (1 - time)
 
     return velocity
