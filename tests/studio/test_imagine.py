@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -74,8 +75,12 @@ def test_a_digit_is_dragged_and_moved_by_keys(page: Page) -> None:
     expect(page.get_by_role("radio", name="Like yours")).to_be_visible()
 
 
-def test_without_a_network_the_room_offers_to_let_one_learn(page: Page) -> None:
+def test_without_a_network_the_room_offers_to_let_one_learn(page: Page, studio: Server) -> None:
     go(page, "#/imagine?view=plane")
     expect(page.get_by_role("button", name="Start learning")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"It takes about \d+ (min|s)\."))).to_be_visible()
+    file = install_untrained_flow(studio.home)  # from then on, only drawing takes time
+    assert studio("POST", "/api/jobs/check", {"kind": "imagine"})["seconds"] <= 10
+    file.unlink()
     wait_until_settled(page)
     assert violations(page) == []

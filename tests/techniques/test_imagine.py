@@ -7,7 +7,7 @@ import json
 import re
 import shlex
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 import torch
@@ -103,12 +103,14 @@ def test_a_network_that_knows_the_digit_has_no_loss_and_is_followed_to_it(digits
 def test_guidance_goes_on_from_any_digit_to_the_class():
     def network(mixed, times, classes):
         del times
-        return torch.zeros_like(mixed) + classes.sum(1)[:, None, None, None]  # 1 for a class, 0 for any digit
+        return torch.zeros_like(mixed) + classes.sum(1)[:, None, None, None] / 5  # 0.2 for a class, or 0
 
     x = torch.zeros(3, 1, 28, 28)
-    for guidance in (0.0, 1.0, 2.5):
+    for guidance in (0.0, 1.0, 2.5, 5.0):
         velocity = guided(network, one_hot(torch.tensor([3, 5, 8])), guidance)(x, 0.5)
-        assert torch.allclose(velocity, torch.full_like(x, 2 * guidance))
+        assert torch.allclose(velocity, torch.full_like(x, 2 * guidance / 5))
+    beyond = guided(network, one_hot(torch.tensor([3, 5, 8])), 10.0)(x, 0.5)
+    assert torch.allclose(beyond, torch.full_like(x, 2.0))  # no digit is lighter than 1
 
 
 def test_the_loss_falls_and_digits_are_drawn_as_asked(frames, digits):
@@ -164,7 +166,7 @@ def test_imagined_digits_are_read_looked_into_and_dreamed_with(frames, tmp_path,
     assert looked["read_as"] == "1"
     words = ["dream", "imagine.png", "--network", "conv", "--layer", "relu2", "--size", "112", "--steps", "2"]
     assert main([*words, "--octaves", "1", "--quiet"]) == 0
-    assert (open_picture("dream.png") - open_picture("imagine.png", longest=112)).abs().mean() > 0.01
+    assert (open_picture("dream.png") - open_picture("imagine.png", longest=112)).abs().mean() > 0.005
 
 
 def slanted_line(*, thick=30):
@@ -196,6 +198,7 @@ def quick(private_home, monkeypatch, tmp_path, digits):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(technique, "learning_of", lambda _: QUICK.changed({"epochs": 2}))
     monkeypatch.setattr(technique, "mnist", lambda _: digits)
+    monkeypatch.setattr(technique, "_DIGITS", len(digits.labels))
     return tmp_path
 
 
@@ -354,20 +357,53 @@ def test_drawings_are_shifted_and_mirrored_in_training():
     assert technique.learning_from(technique.OwnDrawings(training=600), 300).epochs == 200
 
 
-def test_stopped_learning_saves_the_digits_so_far_and_goes_on(quick, monkeypatch):
-    @contextmanager
-    def press_at_once():
-        yield lambda: True
+@contextmanager
+def press_at_once():
+    yield lambda: True
 
+
+def test_stopped_learning_saves_the_digits_so_far_and_goes_on(quick, monkeypatch, capsys):
     with monkeypatch.context() as patched:
         patched.setattr(preview, "stoppable", press_at_once)
-        assert run("10") == 130
+        assert main(["imagine", "10"]) == 130
+    said = capsys.readouterr().err
+    assert re.search(r"stopped after \d+ of 32 steps of learning: add --resume", said)
+    assert "about" not in said  # half a second is not worth an estimate
     assert open_picture(quick / "imagine.png").shape == (3, 112, 224)
     assert run("10") == 2
-    assert run("10", "--resume") == 0
+    assert main(["imagine", "10", "--resume"]) == 0
+    assert re.search(r"imagine\.png: .* s since it was resumed$", capsys.readouterr().err, re.MULTILINE)
     stopped, whole = quick / "imagine.png", quick / "whole.png"
     resumed = open_picture(stopped)
     for network in (quick / "empty-home" / "networks").glob("imagine-*.safetensors"):
         network.unlink()
     assert run("10", "-o", str(whole)) == 0
     assert torch.equal(open_picture(whole), resumed)
+
+
+def test_what_is_counted_is_learning_and_then_drawing(quick, monkeypatch):
+    del quick
+    told = []
+    monkeypatch.setattr(preview, "progress", lambda *_, **__: nullcontext(lambda *at: told.append(at)))
+    words = ["imagine", "10", "--steps", "3"]
+    assert main(words) == 0
+    learned, drawn = ([at for at in told if at[2].startswith(part)] for part in ("learning", "drawing"))
+    assert learned[-1][:2] == (32, 32)
+    assert [at[:2] for at in drawn] == [(1, 3), (2, 3), (3, 3)]
+    told.clear()
+    assert main([*words, "--force"]) == 0  # what was learned is not counted again
+    assert [at[:2] for at in told] == [(1, 3), (2, 3), (3, 3)]
+    assert not told[0][2].startswith("drawing")
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_how_long_learning_takes_is_said_before(quick, digits, monkeypatch, capsys, own):
+    long = QUICK.changed({"epochs": 900})
+    monkeypatch.setattr(technique, "learning_of", lambda _: long)
+    monkeypatch.setattr(technique, "learning_from", lambda *_: LearningDrawings.checked(
+        {**long.model_dump(), "epochs": 90_000}
+    ))  # fmt: skip
+    monkeypatch.setattr(preview, "stoppable", press_at_once)
+    few_drawings(quick / "mine", digits, 200)
+    assert main(["imagine", "--of", "mine"] if own else ["imagine"]) == 130
+    assert re.match(r"about \d+ (minutes|seconds), .*\ncomputing on", capsys.readouterr().err)

@@ -175,6 +175,7 @@ def test_a_convolutional_network_learns():
 def test_resumed_training_equals_uninterrupted_bit_for_bit(tmp_path: Path):
     uninterrupted = last(train(BUSY, device="cpu"))
     checkpoint = tmp_path / "checkpoint.pt"
+    begun, earlier = time.perf_counter(), [0.0]
     for run in itertools.count():
         every = range(BUSY.steps)  # a frame at every step, however fast this machine is
         frames = train(BUSY, device="cpu", checkpoint=checkpoint, resume=run > 0, extra_steps=every)
@@ -182,9 +183,12 @@ def test_resumed_training_equals_uninterrupted_bit_for_bit(tmp_path: Path):
             if frame.step > 7 * (run + 1):
                 break
         frames.close()
+        earlier.append(frame.earlier)
         if frame.step == frame.steps:
             break
     assert run >= 2
+    assert earlier[1] == 0 < earlier[2] < earlier[3]  # seconds of the runs before
+    assert earlier[-1] < time.perf_counter() - begun
     (again,) = train(BUSY, device="cpu", checkpoint=checkpoint, resume=True)  # as if killed before saving
     assert equal(weights(again.network), weights(uninterrupted.network))
     assert equal(weights(frame.network), weights(uninterrupted.network))

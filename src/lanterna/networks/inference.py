@@ -15,6 +15,7 @@ from torch import nn
 
 from lanterna.devices import fast_dtype
 from lanterna.networks.network import Network
+from lanterna.networks.winograd import WinogradConv2d
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -28,8 +29,8 @@ def optimize_for_inference(network: Network, layers: Collection[str] | None = No
     after the pooling that follows them. The copy is in bfloat16 if the hardware supports it, except for
     networks with depthwise convolutions, which bfloat16 does not speed up on a CPU (a step of
     EfficientNet-Lite0 at block9 and 512 px takes 58 ms in float32, 89 ms in bfloat16; vgg16 at relu4_3 takes
-    0.8 s and 0.2 s), and for digit networks, which are small. Only the memory format of foreign networks is
-    changed.
+    0.8 s and 0.2 s), and for digit networks, which are small. In float32, convolutions with many channels are
+    computed by Winograd's algorithm. Only the memory format of foreign networks is changed.
 
     Errors: `UsageError` for a layer that the network does not have.
     """
@@ -56,6 +57,9 @@ def optimize_for_inference(network: Network, layers: Collection[str] | None = No
     grouped = any(isinstance(part, nn.Conv2d) and part.groups > 1 for part in optimised.modules())
     if network.input_spec.channels == 3 and not grouped:
         optimised.layers.to(fast_dtype(optimised.get_buffer("mean").device))
+    for name, layer in optimised.layers.items():
+        if WinogradConv2d.suits(layer):
+            optimised.layers[name] = WinogradConv2d(layer)
     return optimised
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Yielded = TypeVar("Yielded")
 Sent = TypeVar("Sent")
 
+_SECONDS = "seconds"  # that a run has taken, among its numbers
 _INTERVAL = 20  # the time between checkpoints, in units of the time that writing one takes
 
 
@@ -40,7 +41,8 @@ class TrainingState:
 
     `averaged` is the running average of `network`, or `network` itself if there is no averaging. `right`
     counts the digits classified correctly in this epoch so far; `numbers` are those of the last frame,
-    `history` has the numbers of each finished epoch. `rate` is the learning rate that was last set.
+    `history` has the numbers of each finished epoch. `rate` is the learning rate that was last set, `earlier`
+    the seconds that this run had taken when it was resumed.
     """
 
     network: Network
@@ -51,6 +53,8 @@ class TrainingState:
     rate: float
     numbers: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
+    earlier: float = 0.0
+    begun: float = field(default_factory=time.perf_counter)
 
     def save(self, path: Path, settings: Settings) -> None:
         """Write the state to `path`, atomically."""
@@ -62,7 +66,7 @@ class TrainingState:
             "step": self.step,
             "right": self.right.item(),
             "rate": self.rate,
-            "numbers": self.numbers,
+            "numbers": {**self.numbers, _SECONDS: self.earlier + time.perf_counter() - self.begun},
             "history": self.history,
         }
         write_state(path, state)
@@ -84,6 +88,7 @@ class TrainingState:
             self.step, self.rate, self.numbers = int(state["step"]), float(state["rate"]), state["numbers"]
             self.right.fill_(state["right"] if team.is_first else 0)  # a team adds up its counts
             self.history[:] = state["history"]
+            self.earlier = float(self.numbers.pop(_SECONDS, 0.0))
 
 
 def check_replaceable(path: Path) -> None:

@@ -140,10 +140,20 @@ class Job:
         """
         if name in self.open_pictures:
             return list(self.open_pictures[name])
-        if (name, longest) not in self._opened:
+
+        def read() -> list[Tensor]:
             grey = any(each.name == name and each.grey for each in self.technique.inputs)
             pictures = [open_picture(file, longest=longest) for file in self.sources(name)]
-            self._opened[name, longest] = [each.mean(0) for each in pictures] if grey else pictures
+            return [each.mean(0) for each in pictures] if grey else pictures
+
+        return self.opened_once(name, read, longest)
+
+    def opened_once(
+        self, name: str, read: Callable[[], list[Tensor]], longest: int | None = None
+    ) -> list[Tensor]:
+        """Return what `read` makes of the files of an input, at this size; it is called once."""
+        if (name, longest) not in self._opened:
+            self._opened[name, longest] = read()
         return self._opened[name, longest]
 
     def picture(self, name: str) -> Tensor | None:

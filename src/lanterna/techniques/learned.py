@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lanterna.files import refuse_to_overwrite
-from lanterna.techniques.technique import Frame
+from lanterna.techniques.technique import Count, Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -55,11 +55,16 @@ class LearnedOnce(Generic[LearningFrame]):
         for frame in self.frames():
             self.job.progress("learning", frame.step, frame.steps)
 
-    def then(self, use: Callable[[], Iterator[Frame]], steps: int) -> Frames:
-        """Yield the frames of learning, if any, and then those of `use`, which takes `steps`, as one run."""
+    def then(self, use: Callable[[], Iterator[Frame]], steps: int, doing: str) -> Frames:
+        """Yield the frames of learning, if any, and then those of `use`, which takes `steps`, as one run.
+
+        `doing` is what `use` does: "drawing".
+        """
         for frame in self.frames():
-            yield replace(frame, steps=self.steps + steps)
+            learned = Count("learning", frame.step, self.steps)
+            yield replace(frame, steps=self.steps + steps, part=learned)
         if self.steps:
             self.job.notify(f"learned in {self.steps:,} steps, and saved in {self.file}")
         for used in use():
-            yield replace(used, step=self.steps + used.step, steps=self.steps + used.steps)
+            part = Count(doing, used.step, used.steps) if self.steps else None
+            yield replace(used, step=self.steps + used.step, steps=self.steps + used.steps, part=part)

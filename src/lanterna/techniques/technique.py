@@ -12,7 +12,7 @@ import io
 from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -92,18 +92,36 @@ class Settings(BaseModel):
         return base.checked({name: getattr(self, name) for name in base.model_fields})
 
 
+class Count(NamedTuple):
+    """How far work is: `step` of `steps`, of all of it or of the part that `part` names ("learning")."""
+
+    part: str
+    step: int
+    steps: int
+
+    def __str__(self) -> str:
+        return f"{self.part} {self.step:,} of {self.steps:,}".lstrip()
+
+
 @dataclass(frozen=True)
 class Frame:
     """The state of a run after a step.
 
     `step` counts from 1 to `steps`. `numbers` are metrics to watch, by name: loss, accuracy, PSNR. `picture`
-    is `(3, H, W)` in [0, 1], or None if the technique paints none.
+    is `(3, H, W)` in [0, 1], or None if the technique paints none. `part` counts the steps of a part, if the
+    run has parts whose steps differ.
     """
 
     step: int
     steps: int
     numbers: Mapping[str, float] = field(default_factory=dict)
     picture: Tensor | None = None
+    part: Count | None = None
+
+    @property
+    def count(self) -> Count:
+        """How far the work is: its part, if it has parts."""
+        return self.part or Count("", self.step, self.steps)
 
     def full_size(self) -> Tensor | None:
         """Return the picture at its final size; before the last frame, `picture` may be smaller."""
@@ -352,6 +370,8 @@ class Technique:
     """A setting whose values, 0 and up, the studio shows as pictures: the person's own in each style."""
     estimate: Callable[[Job], Estimate | None] = lambda _: None
     """The expected time and memory; None if it is too short to matter."""
+    learns_once: bool = False
+    """Whether the first run learns what others use, so that how long one took says nothing of the next."""
     describe: Callable[[Any], str] = lambda _: ""
     """The numbers of a frame in words, to follow the number of the step."""
 

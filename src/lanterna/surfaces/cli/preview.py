@@ -96,7 +96,7 @@ def watching(
             def watch(frame: "Frame") -> None:
                 if frame.picture is not None:
                     seconds = time.perf_counter() - begun
-                    show(frame.picture, f"{frame.step} of {frame.steps}, {seconds:.0f} s{describe(frame)}")
+                    show(frame.picture, f"{frame.count}, {seconds:.0f} s{describe(frame)}")
 
             yield watch
         return
@@ -109,11 +109,12 @@ def watching(
             note = f"{now - begun:.0f} s{describe(frame)}"
             lines = list(rows(frame))
             if due and now > due and not lines and frame.step < frame.steps:
-                lines = [f"{title}: {frame.step:,} of {frame.steps:,}, {note}"]
+                lines = [f"{title}: {frame.count}, {note}"]
             for line in lines:
                 say(line, quiet=quiet)
             due = now + _LINE_EVERY if due and lines else due
-            update(frame.step, frame.steps, note)
+            part, step, steps = frame.count
+            update(step, steps, f"{part}, {note}" if part else note)
 
         yield watch_steps
 

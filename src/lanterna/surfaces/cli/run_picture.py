@@ -77,7 +77,7 @@ def run_picture(request: Request, options: Mapping[str, Any]) -> int | None:
     seconds = round(time.perf_counter() - begun, 2)
     numbers = {name: round(value, 5) for name, value in frame.numbers.items()}
     document = {
-        **document, **numbers, "finished": finished, "seconds": seconds,
+        **document, **numbers, "finished": finished, "seconds": seconds, "resumed": job.resume,
         "settings": job.settings.model_dump(mode="json"), **report.document,
     }  # fmt: skip
     finished = document["finished"]
@@ -88,14 +88,17 @@ def run_picture(request: Request, options: Mapping[str, Any]) -> int | None:
         emit_json(document)
     else:
         show(*report.lines, *commands.values()) if report.lines or commands else None
-        say(f"{paths.describe(document)}, {seconds:.1f} s{technique.describe(frame)}", quiet=quiet)
+        since = " since it was resumed" if job.resume else ""
+        say(f"{paths.describe(document)}, {seconds:.1f} s{since}{technique.describe(frame)}", quiet=quiet)
     for note in report.notes:
         say(note, quiet=quiet or json)
     if not finished:
         unit = "frames" if paths.film and technique.output is declared.Output.FILM else "steps"
         resumable = checkpoint or technique.output is declared.Output.FILM
         hint = ": add --resume to the same command to continue" if resumable else ", so rerun makes all steps"
-        say(f"stopped after {frame.step} of {frame.steps} {unit}{hint}", quiet=quiet)
+        part, step, steps = frame.count
+        unit += f" of {part}" if part else ""
+        say(f"stopped after {step:,} of {steps:,} {unit}{hint}", quiet=quiet)
         return 130
     return None
 

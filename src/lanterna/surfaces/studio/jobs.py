@@ -224,7 +224,7 @@ class Queue:
                 job_id, message["step"], message["numbers"], steps=message["steps"],
                 seconds_left=message["seconds_left"] if job["state"] == "running" else None,
                 preview=job["preview"] + message["preview"],
-                note=STOPPING if job["note"] == STOPPING else "",
+                note=STOPPING if job["note"] == STOPPING else message["part"],
             )  # fmt: skip
 
     def _handle_end(self, job_id: str, message: Message) -> None:
@@ -243,7 +243,8 @@ class Queue:
                     seconds = None
                     if message["end"] == "done" and self._started is not None:
                         seconds = time.monotonic() - self._started
-                    self._record_end(job_id, message["end"], picture=picture, seconds=seconds)
+                    note = message["part"] if message["end"] == "stopped" else ""
+                    self._record_end(job_id, message["end"], picture=picture, seconds=seconds, note=note)
             except OSError as error:
                 if error.errno in _DISK_FULL:
                     raise
@@ -257,7 +258,8 @@ class Queue:
         self._clean_up(job_id)
 
     def _record_end(self, job_id: str, state: str, **fields: object) -> None:
-        self.store.change_job(job_id, state=state, ended=time.time(), seconds_left=None, note="", **fields)
+        ended = {"note": "", "seconds_left": None, "ended": time.time(), **fields}
+        self.store.change_job(job_id, state=state, **ended)
 
     def _clean_up(self, job_id: str) -> None:
         self.store.clear_job_folder(job_id)

@@ -115,6 +115,7 @@ class _Run:
         self.last_saved: float | None = None  # modification time of the last checkpoint in the history
         self.progress_due = self.preview_due = 0.0
         self.started: tuple[float, float] | None = None
+        self.part = ""  # of the work, and how far it is
 
     def execute(self) -> None:
         """Run the job, and report how it ended; an error becomes one line."""
@@ -123,9 +124,9 @@ class _Run:
             self.history = History(self.folder)
             with display_names(self.names), explain_blamed_networks():
                 end, results = self._run()
-            self._send(end=end, results=results)
+            self._send(end=end, results=results, part=self.part)
         except _StoppedError as stopped:
-            self._send(end=stopped.end, results=[])
+            self._send(end=stopped.end, results=[], part="")
         except LanternaError as error:
             self._send(end="failed", error=str(error))
         except (BrokenPipeError, EOFError):
@@ -325,7 +326,7 @@ class _Run:
                 seconds = time.monotonic() - clock
                 pause = min(_MAX_PREVIEW_INTERVAL, seconds / _MAX_PREVIEW_SHARE)
                 self.preview_due = clock + max(_PREVIEW_INTERVAL, pause)
-        fraction_done = work.fraction_done(frame)
+        fraction_done, self.part = work.fraction_done(frame), str(frame.part or "")
         self.started = self.started or (clock, fraction_done)
         if force or fresh or clock >= self.progress_due or frame.step == frame.steps:
             self.progress_due = clock + _PROGRESS_INTERVAL
@@ -336,8 +337,9 @@ class _Run:
                     (clock - self.started[0]) * (1 - fraction_done) / (fraction_done - self.started[1])
                 )
             self._send(
-                step=frame.step, steps=frame.steps, numbers=numbers, seconds_left=remaining, preview=fresh
-            )
+                step=frame.step, steps=frame.steps, numbers=numbers, seconds_left=remaining, preview=fresh,
+                part=self.part,
+            )  # fmt: skip
 
     def _report_progress(self, work: str, done: int, total: int) -> None:
         end = self._handle_commands()

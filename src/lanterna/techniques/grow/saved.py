@@ -57,4 +57,4 @@ def given_rule(job: Job, number: int = 0) -> Rule:
 def describe(frame: Frame) -> str:
     """Return the loss of a rule that is being learned, in words."""
     loss = frame.numbers.get("loss")
-    return "" if loss is None else f", learning, loss {loss:.3f}"
+    return "" if loss is None else f", loss {loss:.3f}"

@@ -94,7 +94,7 @@ def _growing(rule: Rule, settings: Shape) -> Generator[_Grown, Any, None]:
 
 def _shape(job: Job) -> Work:
     learned, settings = _learned(job), job.settings
-    frames = learned.then(lambda: _growing(open_rule(learned.file), settings), settings.steps)
+    frames = learned.then(lambda: _growing(open_rule(learned.file), settings), settings.steps, "growing")
 
     def results(frame: LearningFrame | _Grown, _: Any) -> list[Result]:
         if isinstance(frame, LearningFrame):  # stopped: what the rule grows so far

@@ -109,7 +109,7 @@ def _growing(rule: Rule, settings: Growing) -> Generator[_Grown, Any, None]:
 
 def _grow(job: Job) -> Work:
     learned, settings = _learned(job), job.settings
-    frames = learned.then(lambda: _growing(open_rule(learned.file), settings), settings.steps)
+    frames = learned.then(lambda: _growing(open_rule(learned.file), settings), settings.steps, "growing")
 
     def results(frame: LearningFrame | _Grown, _: Any) -> list[Result]:
         used = settings

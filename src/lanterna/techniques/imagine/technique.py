@@ -6,7 +6,7 @@ import hashlib
 import itertools
 from collections import deque
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ from lanterna.techniques.imagine.drawings import (
     drawings_in,
     read_drawings,
 )
+from lanterna.techniques.imagine.estimate import estimate_drawing, seconds_to_learn
 from lanterna.techniques.imagine.ink import own_digit
 from lanterna.techniques.imagine.network import load_network, save_network
 from lanterna.techniques.imagine.settings import Between, Imagine, ImagineFilm, Like, OwnDrawings
@@ -51,8 +52,10 @@ if TYPE_CHECKING:
     from lanterna.techniques.execute import Job
     from lanterna.techniques.imagine.network import FlowNetwork
     from lanterna.techniques.imagine.settings import Drawing
-    from lanterna.techniques.technique import Frames
+    from lanterna.techniques.technique import Estimate, Frames
 
+_DIGITS = 50_000  # that a network learns from
+_SHORT = 50  # steps of training that are done sooner than estimated
 _GUIDANCES, _STEPS = (0.0, 1.0, 2.0, 4.0), (1, 3, 8, 20)  # of a sheet
 
 
@@ -103,7 +106,7 @@ def _open(job: Job) -> FlowNetwork:
 
 def _network_then(job: Job, draw: Callable[[FlowNetwork], Iterator[Frame]]) -> Work:
     """Return work that shows the network learning, if there is none yet, and then draws."""
-    frames = _learned(job).then(lambda: draw(_open(job)), job.settings.steps)
+    frames = _learned(job).then(lambda: draw(_open(job)), job.settings.steps, "drawing")
 
     def results(frame: Frame, _: Any) -> list[Result]:
         if isinstance(frame, LearningFrame):  # stopped: what the network draws so far
@@ -155,7 +158,27 @@ def _like(job: Job) -> Work:
 
 def _describe(frame: Frame) -> str:
     n = frame.numbers
-    return f", learning, epoch {n['epoch']:.1f}, loss {n['loss']:.3f}" if "loss" in n else ""
+    return f", epoch {n['epoch']:.1f}, loss {n['loss']:.3f}" if "loss" in n else ""
+
+
+def _estimate(job: Job) -> Estimate:
+    """Estimate drawing the digits, and learning to if that is still to be done."""
+    settings: Imagine | Between = job.settings
+    pictures = settings.pictures if isinstance(settings, Between) else len(settings.digits)
+    steps = settings.frames if isinstance(settings, ImagineFilm) else settings.steps
+    learning = learning_of(settings)
+    drawing = estimate_drawing(learning, pictures, steps, settings.guidance)
+    return _with_learning(drawing, job, learning, _DIGITS)
+
+
+def _with_learning(
+    drawing: Estimate, job: Job, learning: Learning, count: int, drawings: Tensor | None = None
+) -> Estimate:
+    """Add the time of learning from so many digits or drawings, unless a network has."""
+    steps = learning.steps(count)
+    if job.resume or steps < _SHORT or network_file(learning, drawings).is_file():
+        return drawing
+    return replace(drawing, seconds=drawing.seconds + seconds_to_learn(learning, steps, job.device))
 
 
 def learning_from(settings: OwnDrawings, count: int) -> LearningDrawings:
@@ -165,13 +188,27 @@ def learning_from(settings: OwnDrawings, count: int) -> LearningDrawings:
     return kind.changed({"epochs": epochs})
 
 
+def _drawings(job: Job) -> Tensor:
+    def read() -> list[Tensor]:
+        given = [file for file in job.sources("of") if isinstance(file, Path)]
+        files = drawings_in(given[0]) if len(given) == 1 else check_enough(given, "imagine")
+        return [read_drawings(files, partial(job.progress, "reading drawings"), job.notify)]
+
+    return job.opened_once("of", read)[0]
+
+
+def _estimate_own(job: Job) -> Estimate:
+    """Estimate drawing, and learning to if that is still to be done."""
+    settings: OwnDrawings = job.settings
+    drawings = _drawings(job)
+    learning = learning_from(settings, len(drawings))
+    drawing = estimate_drawing(learning, settings.samples, settings.steps, 1)
+    return _with_learning(drawing, job, learning, len(drawings), drawings)
+
+
 def _own(job: Job) -> Work:
     settings: OwnDrawings = job.settings
-    given = [file for file in job.sources("of") if isinstance(file, Path)]
-    files = drawings_in(given[0]) if len(given) == 1 else check_enough(given, "imagine")
-    drawings = read_drawings(
-        files, lambda done, total: job.progress("reading drawings", done, total), job.notify
-    )
+    drawings = _drawings(job)
     learning = learning_from(settings, len(drawings))
     learned = _learned(job, learning, drawings)
     classes = _classes("0" * settings.samples)
@@ -204,7 +241,9 @@ def _own(job: Job) -> Work:
         return Report(document, notes=[_honest(found, len(drawings))])
 
     frames = learned.then(
-        lambda: draw(open_flow(learning, choose_device(job.device), drawings=drawings)), settings.steps
+        lambda: draw(open_flow(learning, choose_device(job.device), drawings=drawings)),
+        settings.steps,
+        "drawing",
     )
     return Work(frames, results, report=report)
 
@@ -242,6 +281,7 @@ IMAGINE = Technique(
     name="imagine", title="Imagine", help="Digits that nobody wrote, drawn from noise.",
     settings=Imagine, run=_imagine, arguments=("digits",), networks=lambda _: (),
     shown_first=("digits", "seed", "guidance", "steps"), resumes="always", describe=_describe,
+    estimate=_estimate, learns_once=True,
     manual="""Draw digits that nobody wrote, from noise.
 
     `lanterna imagine 4096`, `--seed 7` for others, `--guidance 3` for clearer ones; `--between 3 8` is the
@@ -270,6 +310,7 @@ LIKE = replace(
 OWN = replace(
     IMAGINE, name="imagine-own", title="Your drawings", help="Learn from your own drawings, and draw others.",
     settings=OwnDrawings, run=_own, arguments=(), flags=("of",), outputs=("own",), file="imagine-own",
+    estimate=_estimate_own,
     inputs=(
         Input(
             "of", "at least 200 of your drawings, in one folder", required=True, many=True,
@@ -303,7 +344,7 @@ SHEET = sheet_of(
     IMAGINE, name="imagine-sheet", title="A sheet", help="Guidance and steps side by side.",
     flags=("sheet",), outputs=("imagine-sheet",), shown_first=("digits", "seed"), saves_partial=False,
     cells=_cells, small=lambda _, large: large, choose=_with_network, columns=lambda *_: len(_STEPS),
-    heading=lambda *_: "Guidance, steps",
+    heading=lambda *_: "Guidance, steps", estimate=_estimate,
 )  # fmt: skip
 
 
@@ -322,7 +363,7 @@ def _film(job: Job, done: int) -> Frames:
 FILM = film_of(
     IMAGINE, name="imagine-film", title="A film", help="A film of the way from noise to digits.",
     settings=ImagineFilm, film_flag="film", outputs=("film",),
-    shown_first=("digits", "seed", "frames", "fps"), hidden=("steps",), frames=_film,
+    shown_first=("digits", "seed", "frames", "fps"), hidden=("steps",), frames=_film, estimate=_estimate,
     length=lambda job: (job.settings.frames, job.settings.fps),
 )  # fmt: skip
 

@@ -41,12 +41,13 @@ class TrainFrame(Frame):
 
     `numbers`: `epoch`, `loss` (mean since the last frame), `training_accuracy` (this epoch so far, on the
     augmented digits), `validation_accuracy` (at the end of an epoch, if there is a validation set),
-    `examples_a_second` and `seconds_left`.
+    `examples_a_second` and `seconds_left`. `earlier` are the seconds that it had taken before it was resumed.
     """
 
     network: Network
     history: tuple[Mapping[str, float], ...]
     epoch_ended: bool
+    earlier: float = 0.0
 
 
 def new_network(settings: Train) -> Network:
@@ -141,6 +142,7 @@ def train(
             network=averaged,
             history=tuple(state.history),
             epoch_ended=epoch_ended,
+            earlier=state.earlier,
         )
 
     try:

@@ -98,7 +98,7 @@ def _train(job: Job) -> Work:
     summary: dict[str, Any] = {}
 
     def results(frame: TrainFrame, current: Train) -> list[Result]:
-        seconds = time.perf_counter() - start
+        seconds = frame.earlier + time.perf_counter() - start
         test_results = evaluate(frame.network, current)
         pictures = {
             "mistakes": mistakes_picture(test_results, current),

@@ -83,12 +83,15 @@ async def add_job(request: Request) -> Response:
 
 async def check_job(request: Request) -> Response:
     """Check whether a new job would be accepted, without adding it, and forecast how long it will take."""
+    from lanterna.surfaces.studio.techniques import technique_named
+
     studio = studio_of(request)
     fields = await _validated(studio, await parsed_body(request, NewJob))
     done = [
         {**job, "pixels": _pixels(studio, job["inputs"])} for job in studio.store.timed_jobs(fields["kind"])
     ]
-    if not any(same_work(job["settings"], fields["settings"]) for job in done):
+    known = any(same_work(job["settings"], fields["settings"]) for job in done)
+    if not known or technique_named(fields["kind"]).learns_once:
         seconds = None
         with contextlib.suppress(BrokenProcessPool, LanternaError):  # it took too long, or too much memory
             seconds = await studio.estimator.run(_estimated_seconds, fields["kind"], fields["settings"])

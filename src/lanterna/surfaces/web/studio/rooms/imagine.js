@@ -1,10 +1,10 @@
 // Imagine: a plane of noise to move through, each place of which is drawn as a digit; and the techniques.
 
 import { post, upload } from "../api.js";
-import { html, useEffect, useRef, useState } from "../html.js";
+import { html, time, useEffect, useRef, useState } from "../html.js";
 import { remember } from "../pictures.js";
 import { address, attempt, go, notify, route, setQuery, updateJob } from "../store.js";
-import { Go, Make } from "./make.js";
+import { Go, Make, useCheck } from "./make.js";
 
 /** @import { Ref } from "preact" */
 /** @import { Imagined } from "../api.js" */
@@ -13,6 +13,7 @@ const DIGITS = [...Array(10).keys()];
 const SIDE = 28; // pixels of a digit
 const LARGE = 15 * SIDE; // pixels of the canvas
 const STEP = 0.1; // of an arrow key; a drag across the whole digit is 2
+const LEARNING = { kind: "imagine", settings: {}, inputs: [] };
 
 export default function Imagine() {
   const { query } = route.value;
@@ -36,6 +37,7 @@ function Plane() {
   const { took, problem } = useDigit({ digit, seed, guidance, steps, ...place }, (levels) =>
     paint(canvas.current, levels),
   );
+  const { seconds } = useCheck(problem ? LEARNING : null);
   const held = useRef(/** @type {{ x: number, y: number, across: number, down: number } | null} */ (null));
 
   /** @param {{ across: number, down: number }} to */
@@ -71,7 +73,7 @@ function Plane() {
     );
   const learn = () =>
     attempt(async () => {
-      const job = await post("/api/jobs", { kind: "imagine", settings: {}, inputs: [] });
+      const job = await post("/api/jobs", LEARNING);
       updateJob(job);
       go("imagine", { view: "draw", job: job.id });
     });
@@ -84,7 +86,10 @@ function Plane() {
             problem
               ? html`
                 <div class="empty">
-                  <p role="status">A network has to learn to draw digits first. It takes some minutes.</p>
+                  <p role="status">
+                    A network has to learn to draw digits first. It takes${" "}
+                    ${seconds ? `about ${time(seconds)}` : "some minutes"}.
+                  </p>
                   <p><button type="button" class="button primary" onClick=${learn}>Start learning</button></p>
                 </div>
               `
