@@ -21,7 +21,7 @@ from served import Server
 from trained import install_trained
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from playwright.sync_api import Browser, Page
@@ -30,6 +30,8 @@ expect.set_options(timeout=TIMEOUT_MS)
 
 # Fixtures that make a test too slow for every commit: a browser, a studio, a kernel, a cluster, training.
 SLOW_FIXTURES = {"browser", "page", "studio", "kernel", "hosts", "trained"}
+
+FAILED = pytest.StashKey[bool]()
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -42,6 +44,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note whether a test failed, for its fixtures."""
+    report = yield
+    if report.when == "call":
+        item.stash[FAILED] = report.failed
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -142,7 +153,9 @@ def wall() -> None:
 
 @pytest.fixture
 def page(studio: Server, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page in which `go` opens rooms of the studio. A screenshot of its final state is saved.
+    """A page in which `go` opens rooms of the studio.
+
+    A screenshot of its final state is saved if the test failed, or if the environment has SCREENSHOTS.
 
     The style wall shows one thumbnail in place of all, unless the test uses the fixture `wall`: to paint them
     takes ten seconds of a processor, at a priority below everything else.
@@ -162,7 +175,8 @@ def page(studio: Server, browser: Browser, request: pytest.FixtureRequest) -> It
         "console", lambda line: errors.append(line.text) if "Content Security Policy" in line.text else None
     )
     yield opened
-    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:80]
-    opened.screenshot(path=SCREENSHOTS / f"{name}.jpg", type="jpeg")  # a PNG takes ten times as long
+    if request.node.stash.get(FAILED, True) or "SCREENSHOTS" in os.environ:
+        name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:80]
+        opened.screenshot(path=SCREENSHOTS / f"{name}.jpg", type="jpeg")  # a PNG takes ten times as long
     context.close()
     assert errors == []
