@@ -41,8 +41,10 @@ import os, runpy, sys, time
 from pathlib import Path
 sys.argv.pop(0)
 if go_on := os.environ.get("GO_ON"):
+    from lanterna.surfaces.render import dask_engine
     from lanterna.surfaces.render.folder import Folder
     from lanterna.surfaces.render.ray_engine import RayEngine
+    dask_engine._TIMEOUT = 5  # and not 10 s, to connect to the lost scheduler again
     save, submit, saved = Folder.save, RayEngine.submit, []
     def save_and_wait(folder, *given):
         save(folder, *given)
@@ -247,7 +249,8 @@ def test_ray_with_a_token_though_a_cable_is_pulled(hosts, expected, tmp_path, ca
     one, other = hosts
     address = f"{one.address}:{RAY}"
     assert has_ray(one), one.message()
-    assert not has_ray(other, address, HOME=str(tmp_path), RAY_AUTH_TOKEN="some other token")
+    other_token = {"RAY_AUTH_TOKEN": "some other token", "RAY_NUM_REDIS_GET_RETRIES": "1"}  # and not 20 tries
+    assert not has_ray(other, address, HOME=str(tmp_path), **other_token)
     assert has_ray(other, address), other.message()
     # Who has no token is told so in a line, and nothing is begun.
     words = ("--engine", "ray", "--address", address, "-o", "none")
