@@ -98,7 +98,7 @@ PAGES = {
     "start": Page(
         "docs/start.md",
         smaller=(
-            ("train", "--fraction 0.01 --epochs 1 --hold-out 100"),
+            ("train", "--fraction 0.01 --epochs 1 --hold-out 100 --channels 4 4"),
             ("rerun", "--set size=64"),
             ("paint", "--width 48 --height 48 --samples 1"),
             ("style", "--size 64 --brush 4"),
