@@ -253,7 +253,8 @@ def pictures(real_shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         mask.save(here / f"{name}.png")
     cat = open_picture(here / "cat.jpg")
     save_film([cat[:, :60, shift : shift + 80] for shift in (0, 2, 4)], here / "clip.mp4", count=3)
-    shutil.copy(ROOT / "src/lanterna/surfaces/cli/page.jpg", here / "page.jpg")
+    page = open_picture(ROOT / "src/lanterna/surfaces/cli/page.jpg", longest=800)
+    save_picture(page, here / "page.jpg")
     Image.fromarray(255 - mnist("test").images[0, 0].numpy()).resize((96, 96)).save(here / "digit.png")
     where = random.Random(0)
     for name, source in ("fern", "grass"), ("ivy", "gravel"), ("moss", "brick"):

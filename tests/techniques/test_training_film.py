@@ -159,14 +159,14 @@ def test_a_stopped_film_resumes_without_a_gap(home: Path, tmp_path: Path, capsys
     path = tmp_path / "stopped.webp"
     settings = ["dense", "--hidden", "20", "--fraction", "0.1", "--epochs", "1", "--batch-size", "20"]
     settings += ["--json", "-o", "stopped", "--film", str(path)]
-    # Ctrl-C after a hundred steps, sent from inside, so that it comes at the same step on every machine.
+    # Ctrl-C after thirty steps, sent from inside, so that it comes at the same step on every machine.
     script = (
         "import os, signal, sys, lanterna.techniques.train.film as f\n"
         "from lanterna.surfaces.cli import main\n"
         "record = f.TrainingFilm.record\n"
         "def stopping(self, frame):\n"
         "    record(self, frame)\n"
-        "    if frame.step > 100 and not hasattr(self, 'sent'):\n"
+        "    if frame.step > 30 and not hasattr(self, 'sent'):\n"
         "        self.sent = os.kill(os.getpid(), signal.SIGINT)\n"
         "f.TrainingFilm.record = stopping\n"
         "sys.exit(main(sys.argv[1:]))"
