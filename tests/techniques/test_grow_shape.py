@@ -165,7 +165,7 @@ def test_resumed_learning_ends_with_the_rule_of_uninterrupted(ring, tmp_path):
 def test_damage_is_done_to_the_best_plane_and_the_worst_starts_again(ring, monkeypatch):
     training = ShapeTraining(drawing_of(ring, 16), QUICK)
     training.pool[:, :4] = training.drawing
-    training.step = 1000
+    training.step = 1001
     seen = []
 
     def zero(rule):

@@ -1,17 +1,18 @@
 """Grow: learn the rule by which one cell grows into a drawing, and grows it again where it is wiped.
 
 Mordvintsev, Randazzo, Niklasson and Levin, "Growing neural cellular automata" (Distill 2020). In each step of
-the training, take four of the pool's planes (training.py). In every other step, the one that is farthest from
-the drawing starts again from one cell, and the nearest is damaged; in the others, two are damaged. Let the
-rule run for 40 to 64 steps of its own, and compare colours and alpha with the drawing, cell by cell: their
-mean squared difference is the loss. So the rule learns to grow the drawing, to keep it, and to repair it.
-Values that leave [-2, 2] are penalised.
+the training, take four of the pool's planes (training.py). One of them starts again from one cell: in every
+other step the one that is farthest from the drawing, else any. The one that is nearest to it is damaged. Let
+the rule run for 40 to 64 steps of its own, and compare colours and alpha with the drawing, cell by cell:
+their mean squared difference is the loss. So the rule learns to grow the drawing, to keep it, and to repair
+it. Values that leave [-2, 2] are penalised.
 
 Different from the article: 12 values for each cell instead of 16 and 96 hidden values instead of 128, smaller
 batches, a smaller pool and fewer steps, as in algorithm.py. Damage is a disc, or everything on one side of a
-line. Which cells live is decided once in a step (rule.py). Only the cells that live and change are computed,
-about a fifth, from the gathered values of their neighbours. That is exact, and took half as long as
-convolutions of the whole plane.
+line, and the worst plane does not always start again, because it is often one that is still growing back.
+Which cells live is decided once in a step (rule.py). Only the cells that live and change are computed, about
+a fifth, from the gathered values of their neighbours. That is exact, and took half as long as convolutions
+of the whole plane.
 """
 
 from __future__ import annotations
@@ -130,11 +131,10 @@ class ShapeTraining(RuleTraining):
         chosen = torch.randperm(_POOL, generator=random)[:_BATCH]
         chosen = chosen[self._losses(self.pool[chosen]).argsort(descending=True)]
         cells = self.pool[chosen]
-        starting = self.step < _UNHARMED or self.step % 2 == 0
-        if starting:
-            cells[:1] = self.rule.beginning(*cells.shape[2:])
-        for best in range(0 if self.step < _UNHARMED else 1 if starting else 2):
-            cells[-1 - best] *= ~_damage(cells.shape[2], random)
+        new = 0 if self.step % 2 else int(torch.randint(_BATCH - 1, (), generator=random))
+        cells[new] = self.rule.beginning(*cells.shape[2:])[0]
+        if self.step >= _UNHARMED:
+            cells[-1:] *= ~_damage(cells.shape[2], random)
         steps = int(torch.randint(_SHORTEST, _LONGEST + 1, (), generator=random))
         cells = lived(self.rule, cells, steps, self.near, random)
         losses = self._losses(cells)
