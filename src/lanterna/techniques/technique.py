@@ -168,7 +168,7 @@ class Input:
     suffix: str = ""
     """For a file that is no picture but a picture's sidecar (`Technique.sidecar`): its suffix."""
     example: str = ""
-    """The photograph on the shelf that the studio's form starts with."""
+    """The photograph on the shelf that the studio's form starts with; "-" if none fits."""
     folder: str = ""
     """If a folder may be given instead of files: what it must contain, as help text."""
 

@@ -102,6 +102,7 @@ void main() {
   ivec2 first = ivec2(floor(at)); vec2 part = at - vec2(first);
   vec4 v[4];
   for (int k = 0; k < 4; k++) v[k] = texelFetch(cells0, (first + ivec2(k & 1, k >> 1) + side) % side, 0);
+  ${shape ? "part = step(0.5, part); // the cells of a shape are squares" : ""}
   vec4 c = mix(mix(v[0], v[1], part.x), mix(v[2], v[3], part.x), part.y);
   colour = vec4(c.rgb + ${shape ? "1.0 - clamp(c.a, 0.0, 1.0)" : "0.5"}, 1.0);
 }`;

@@ -49,7 +49,7 @@ class ShapeLearning(Settings):
     verb: ClassVar[str] = "grow shape"
 
     training: int = Field(
-        default=3000, ge=1, le=100_000, description="Training steps, if there is no rule yet."
+        default=2500, ge=1, le=100_000, description="Training steps, if there is no rule yet."
     )
     detail: int = Field(default=40, ge=16, le=64, description="Cells along the drawing's longer side.")
     learning_rate: float = Field(default=2e-3, gt=0, le=0.1, description="The largest learning rate.")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _LONGEST = 1024  # pixels of a drawing that are enough to find its outline
 _SHOWN = 480  # pixels along each side of the preview
-_MEMORY = 400 * 2**20  # bytes: Python, torch and a step of training with 48 × 48 cells
+_MEMORY = 600 * 2**20  # bytes: Python, torch and a step of training with 48 × 48 cells
 
 
 class Shape(ShapeLearning):
@@ -118,7 +118,8 @@ def _estimate(job: Job) -> Estimate | None:
 SHAPE = Technique(
     name="grow-shape", file="shape", title="Shape", help="A drawing that grows from one cell, and regrows.",
     verb="grow", command=("grow", "shape"), settings=Shape, run=_shape, networks=lambda _: (),
-    inputs=(Input("drawing", "a picture of a drawing on plain paper", required=True),), on_device=False,
+    inputs=(Input("drawing", "a picture of a drawing on plain paper", required=True, example="-"),),
+    on_device=False,
     shown_first=("training", "detail", "seed", "size"), resumes="always", describe=describe,
     estimate=_estimate, sidecar=("shape", SUFFIX),
     manual="""Let a drawing grow from one cell, and grow again where it is wiped.

@@ -1,4 +1,4 @@
-// Grow: textures, and the page in which one lives.
+// Grow: textures and shapes, and the page in which one lives.
 
 import { get, url } from "../api.js";
 import { html, useEffect, useState } from "../html.js";
@@ -9,21 +9,23 @@ import { Make } from "./make.js";
 export default function Grow() {
   const { query } = route.value;
   const alive = query.get("alive");
-  const grown = usePicture(jobOf(query.get("job") ?? "")?.picture ?? null);
-  if (alive) return html`<${Alive} id=${alive} job=${query.get("job")} />`;
+  const job = query.get("job");
+  const grown = usePicture(jobOf(job ?? "")?.picture ?? null);
+  const back = { kind: query.get("kind"), job };
+  if (alive) return html`<${Alive} id=${alive} back=${back} />`;
   const watch =
     grown?.also === ".safetensors" &&
     html`
       <p>
-        <a href=${address("grow", { alive: grown.id, job: query.get("job") })}>Watch it live, and wipe it</a>
+        <a href=${address("grow", { alive: grown.id, ...back })}>Watch it live, and wipe it</a>
       </p>
     `;
   return html`<${Make} room="grow" extra=${watch} />`;
 }
 
-/** The page in which a texture lives, in a sandboxed frame that cannot reach the studio.
-    @param {{ id: string, job: string | null }} props */
-function Alive({ id, job }) {
+/** The page in which a texture or a shape lives, in a sandboxed frame that cannot reach the studio.
+    @param {{ id: string, back: Record<string, string | null> }} props */
+function Alive({ id, back }) {
   const [problem, setProblem] = useState("");
   const page = `/api/look/texture?picture=${id}`;
   useEffect(() => {
@@ -31,11 +33,11 @@ function Alive({ id, job }) {
   }, [page]);
   return html`
     <div class="room look">
-      <p class="finder"><a href=${address("grow", job ? { job } : {})}>Back to the picture</a></p>
+      <p class="finder"><a href=${address("grow", back)}>Back to the picture</a></p>
       ${
         problem
           ? html`<p class="empty" role="status">${problem}</p>`
-          : html`<iframe src=${url(page)} sandbox="allow-scripts" title="The texture, alive"></iframe>`
+          : html`<iframe src=${url(page)} sandbox="allow-scripts" title="What grew, alive"></iframe>`
       }
     </div>
   `;

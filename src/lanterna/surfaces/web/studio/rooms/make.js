@@ -614,7 +614,8 @@ function useExample(technique, inputs, problem) {
     const empty = technique.inputs.filter(({ role, suffix }) => !suffix && inputs[role].length === 0);
     const lacks = problem && offered.current !== technique.kind;
     const requested =
-      empty.find(({ required }) => required) ?? (lacks ? empty.find(({ example }) => example) : null);
+      empty.find(({ required, example }) => required && example !== "-") ??
+      (lacks ? empty.find(({ example }) => example) : null);
     if (requested && !requested.required) offered.current = technique.kind;
     const available = examples.value.filter((each) => each.here);
     if (!requested || !available.length) return;
