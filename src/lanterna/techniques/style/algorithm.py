@@ -138,7 +138,7 @@ class Stylize(Settings):
     )  # fmt: skip
     optimiser: Literal["lbfgs", "adam"] = Field(default="lbfgs", description="The optimiser of the pixels.")
     steps: int = Field(
-        default=24, ge=1, le=5000, description="Steps at the final size; smaller sizes take more."
+        default=20, ge=1, le=5000, description="Steps at the final size; smaller sizes take more."
     )
     ratio: float = Field(
         default=3.0, ge=1.1, le=4, description="How many times larger each size is than the one before."
@@ -280,7 +280,7 @@ def _frames(
     # Smaller tiles are nearly all margin, which each of them processes again.
     min_tile = max(256, 4 * receptive_radius(network, frozenset({content_layer, *balance.layers})))
     if saved:
-        first, done, picture = saved["number"], saved["step"], saved["descent"]["picture"].to(photo)
+        first, done, picture = saved["number"], saved["step"], saved["optimisation"]["picture"].to(photo)
         settings = settings.changed(saved["live"])
     for index, size in list(enumerate(sizes))[first:]:
         sized_photo = resized(photo, size).clamp(0, 1)
@@ -301,7 +301,7 @@ def _frames(
         )
         (content, style_targets), tile = fit_tiles(targets, tile, longest, min_tile)
         if saved and index == first:
-            descent.restore(saved["descent"])
+            descent.restore(saved["optimisation"])
             numbers = saved["numbers"]
         for step in range(max(1, done), counts[index] + 1):
             if step > done:  # a resumed run begins with the frame of the last step it took
@@ -341,7 +341,7 @@ def _frames(
 
 
 _LIVE = {"strength", "detail", "weights"}  # settings that may change during a run
-_STATE = {"number", "step", "descent", "live", "numbers"}
+_STATE = {"number", "step", "optimisation", "live", "numbers"}
 
 
 def _state(
@@ -350,7 +350,7 @@ def _state(
     """Return what a checkpoint stores: `index` is that of the size, `step` the steps taken at it."""
     live = settings.model_dump(include=_LIVE)
     return {
-        "number": index, "step": step, "descent": descent.state(), "live": live, "numbers": numbers
+        "number": index, "step": step, "optimisation": descent.state(), "live": live, "numbers": numbers
     }  # fmt: skip
 
 
