@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -196,8 +197,7 @@ def test_stopped_learning_saves_the_texture_so_far_and_goes_on(quick, monkeypatc
 
 def test_a_film_ends_where_it_begins(rule, monkeypatch, tmp_path):
     rule.save(tmp_path / "rule.safetensors")
-    monkeypatch.setattr(technique, "_learned", lambda _: None)
-    monkeypatch.setattr(technique, "learned_now", lambda _: rule)
+    monkeypatch.setattr(technique, "_learned", lambda _: SimpleNamespace(file=tmp_path / "rule.safetensors"))
     settings = technique.Film(size=48, steps=30, frames=24, speed=1)
     job = type("", (), {"settings": settings})()
     frames = [frame.picture for frame in technique._film(job, 0)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -208,9 +209,11 @@ def test_the_command_learns_once_and_its_rule_is_kept(quick, monkeypatch):
     assert open_film(quick / "r.webp").width == 96
 
 
-def test_the_film_shows_the_half_that_is_wiped(rule, monkeypatch):
-    monkeypatch.setattr(shape_technique, "_learned", lambda _: None)
-    monkeypatch.setattr(shape_technique, "learned_now", lambda _: rule)
+def test_the_film_shows_the_half_that_is_wiped(rule, monkeypatch, tmp_path):
+    rule.save(tmp_path / "rule.safetensors")
+    monkeypatch.setattr(
+        shape_technique, "_learned", lambda _: SimpleNamespace(file=tmp_path / "rule.safetensors")
+    )
     job = type("", (), {"settings": shape_technique.ShapeFilm(size=64, frames=8, speed=2)})()
     frames = [frame.picture for frame in shape_technique._film(job, 0)]
     assert len(frames) == 8
@@ -235,6 +238,36 @@ def test_stopped_learning_saves_the_shape_so_far_and_goes_on(quick, monkeypatch)
     assert run(*LEARN, "--steps", "3") == 2
     assert run(*LEARN, "--steps", "3", "--resume") == 0
     assert not (quick / "shape.unfinished").exists()
+
+
+def test_a_film_that_is_stopped_while_its_rule_is_learned_goes_on(quick, monkeypatch, capsys):
+    learned, advance = [], ShapeTraining.advance
+
+    def counted(training):
+        learned.append(training.step)
+        advance(training)
+
+    @contextmanager
+    def press_at_once():
+        yield lambda: True
+
+    monkeypatch.setattr(ShapeTraining, "advance", counted)
+    words = ["grow", *LEARN, "--film", "r.webp", "--frames", "4", "--speed", "1", "--size", "64"]
+    with monkeypatch.context() as patched:
+        patched.setattr(preview, "stoppable", press_at_once)
+        assert main(words) == 130
+    said = capsys.readouterr().err
+    assert "stopped after 1 of 3 steps of learning: add --resume to the same command to continue" in said
+    assert not (quick / "r.webp").exists()
+    assert main(words) == 2
+    assert main([*words, "--resume"]) == 0
+    assert learned == [0, 1, 2]
+    assert "r.webp: 4 frames" in capsys.readouterr().err
+    (rule,) = (quick / "empty-home" / "networks").iterdir()  # no checkpoint is left
+
+    rule.rename(rule.with_suffix(".unfinished"))  # damaged: it is learned again
+    assert main([*words, "--force"]) == 0
+    assert learned == [0, 1, 2] * 2
 
 
 def test_mistakes_are_explained_in_one_line(quick, rule, capsys):

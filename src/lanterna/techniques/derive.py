@@ -7,7 +7,6 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lanterna.errors import UsageError
 from lanterna.images.drawing import contact_sheet
 from lanterna.techniques.execute import begin, last_frame
 from lanterna.techniques.octaves import resized
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lanterna.techniques.execute import Job
+    from lanterna.techniques.learned import LearnedOnce
     from lanterna.techniques.technique import Frames, Settings, SheetCell
 
 SHEET_SIDE = 320
@@ -61,6 +61,7 @@ def sheet_of(
     cells: Callable[[Any], Sequence[SheetCell]],
     small: Callable[[Any, Any], Settings],
     choose: Callable[[Job], Any] = lambda job: job.settings,
+    learned: Callable[[Job], LearnedOnce[Any]] | None = None,
     columns: Callable[[Any, Sequence[SheetCell]], int],
     heading: Callable[[Job, Any], str] = lambda *_: "",
     notes: Callable[[Any], Sequence[str]] = lambda _: (),
@@ -72,13 +73,15 @@ def sheet_of(
 
     `choose` returns the settings of the sheet, naming everything that it shows; `cells` its pictures with
     these settings; and `small` turns the settings of the sheet and of a cell into those of its small picture.
-    Fields in `declared` override those of the technique.
+    `learned` returns what is learned before the first picture, once. Fields in `declared` override those of
+    the technique.
     """
 
     def run(job: Job) -> Work:
         settings = choose(job)
         sheet_cells = cells(settings)
         column_count = columns(settings, sheet_cells)
+        first = learned(job) if learned else None
 
         def frames() -> Frames:
             done: list[tuple[Tensor, str]] = []
@@ -94,6 +97,8 @@ def sheet_of(
                 yield Frame(number, len(sheet_cells), picture=sheet)
 
         def results(frame: Frame, _: Any) -> list[Result]:
+            if first and frame.step <= first.steps:  # stopped while it learned
+                return []
             assert frame.picture is not None
             chooser = derived.output_setting
             output = getattr(settings, chooser) if chooser else derived.outputs[0]
@@ -102,7 +107,8 @@ def sheet_of(
         size = getattr(settings, "size", None)
         side = getattr(small(settings, sheet_cells[0].settings), "size", None) if size else None
         sizes = [f"--size {size} is for the commands: the pictures on a sheet have {side} pixels"]
-        return Work(frames(), results, report=lambda _: Report(notes=[*notes(settings), *sizes * bool(size)]))
+        work = first.then(frames, len(sheet_cells), "drawing") if first else frames()
+        return Work(work, results, report=lambda _: Report(notes=[*notes(settings), *sizes * bool(size)]))
 
     derived = replace(
         technique, name=name, file=name, run=run, output=Output.SHEET, live=(), cells=cells, resumes="",
@@ -115,6 +121,7 @@ def film_of(
     technique: Technique,
     *,
     frames: Callable[[Job, int], Frames],
+    learned: Callable[[Job], LearnedOnce[Any]] | None = None,
     length: Callable[[Job], tuple[int, float]],
     name: str,
     **declared: Any,
@@ -122,13 +129,14 @@ def film_of(
     """Return a technique that makes a film, saving each frame when it is done, so that no work is lost.
 
     `frames` takes the job and the number of frames already done (they are in `job.frames`), and yields the
-    remaining ones; `length` returns the total number of frames and the frame rate. Fields in `declared`
-    override those of the technique.
+    remaining ones; `learned` returns what is learned before them, once; `length` returns the total number of
+    frames and the frame rate. Fields in `declared` override those of the technique.
     """
 
     def run(job: Job) -> Work:
         count, fps = length(job)
         saved = job.frames
+        first = learned(job) if learned and saved.done < count else None
 
         def work() -> Frames:
             if saved.done:
@@ -144,11 +152,11 @@ def film_of(
                     remaining.close()
 
         def results(*_: Any) -> list[Result]:
-            if not saved.done:
-                raise UsageError("expected a film with pictures to make it from, got none")
+            if not saved.done:  # stopped while it learned
+                return []
             return [Result(saved[0], film=FilmFrames(saved, saved.done, fps))]
 
-        return Work(work(), results)
+        return Work(first.then(work, count, "filming") if first else work(), results)
 
     return replace(
         technique, name=name, run=run, output=Output.FILM, live=(), reruns=False, saves_partial=True,

@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from lanterna.errors import LanternaError
 from lanterna.files import refuse_to_overwrite
 from lanterna.techniques.technique import Count, Frame
 
@@ -18,27 +19,46 @@ if TYPE_CHECKING:
 
 LearningFrame = TypeVar("LearningFrame", bound=Frame)
 
+LEARNING = "learning"
+"""The part of a run in which it learns."""
+
 
 class LearnedOnce(Generic[LearningFrame]):
     """A file that is here, or is learned first: `begin` returns the frames of learning and their number.
 
-    `save` gets the last of these frames. Errors: `UsageError`, before anything is learned, if the file cannot
-    be written.
+    `begin` gets the keyword arguments of algorithms that save and resume their state: those of the job, or a
+    checkpoint next to the file if the job has none for this; it is resumed without being asked. `save` gets
+    the last of the frames. Errors: `UsageError`, before anything is learned, if the file cannot be written.
     """
 
     def __init__(
         self,
         job: Job,
         file: Path,
-        begin: Callable[[], tuple[Generator[LearningFrame, Any, None], int]],
+        begin: Callable[[dict[str, Any]], tuple[Generator[LearningFrame, Any, None], int]],
         save: Callable[[LearningFrame], None],
     ) -> None:
         self.job, self.file, self._save = job, file, save
         self._frames: Generator[LearningFrame, Any, None] | None = None
+        self._own = file.with_suffix(".unfinished")
         self.steps = 0
         if not file.is_file():
             refuse_to_overwrite(file, force=True)
-            self._frames, self.steps = begin()
+            self._frames, self.steps = self._begun(begin)
+
+    def _begun(
+        self, begin: Callable[[dict[str, Any]], tuple[Generator[LearningFrame, Any, None], int]]
+    ) -> tuple[Generator[LearningFrame, Any, None], int]:
+        if self.job.technique.resumes and self.job.checkpoint:
+            return begin(self.job.checkpointing)
+        resume = self._own.exists()
+        try:
+            return begin({"checkpoint": self._own, "resume": resume})
+        except LanternaError:
+            if not resume:
+                raise
+            self._own.unlink(missing_ok=True)  # damaged, or of another version
+            return begin({"checkpoint": self._own})
 
     def frames(self) -> Iterator[LearningFrame]:
         """Yield the frames of learning, if any, and save what was learned."""
@@ -49,11 +69,7 @@ class LearnedOnce(Generic[LearningFrame]):
                 yield frame
         self._frames = None
         self._save(frame)
-
-    def finish(self) -> None:
-        """Learn, if that is still to be done, and report the progress."""
-        for frame in self.frames():
-            self.job.progress("learning", frame.step, frame.steps)
+        self._own.unlink(missing_ok=True)
 
     def then(self, use: Callable[[], Iterator[Frame]], steps: int, doing: str) -> Frames:
         """Yield the frames of learning, if any, and then those of `use`, which takes `steps`, as one run.
@@ -61,7 +77,7 @@ class LearnedOnce(Generic[LearningFrame]):
         `doing` is what `use` does: "drawing".
         """
         for frame in self.frames():
-            learned = Count("learning", frame.step, self.steps)
+            learned = Count(LEARNING, frame.step, self.steps)
             yield replace(frame, steps=self.steps + steps, part=learned)
         if self.steps:
             self.job.notify(f"learned in {self.steps:,} steps, and saved in {self.file}")

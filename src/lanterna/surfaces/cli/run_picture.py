@@ -28,6 +28,7 @@ from lanterna.surfaces.cli.preview import run_through
 from lanterna.techniques import execute
 from lanterna.techniques import technique as declared
 from lanterna.techniques.checkpoint import check_replaceable
+from lanterna.techniques.learned import LEARNING
 from lanterna.techniques.rerun import cell_commands
 
 if TYPE_CHECKING:
@@ -63,12 +64,12 @@ def run_picture(request: Request, options: Mapping[str, Any]) -> int | None:
     )
     if frame is None:
         raise UsageError(f"the work in {checkpoint} is finished already: --force starts again")
-    finished = frame.step == frame.steps
-    if not finished and not technique.saves_partial:
+    finished, learning = frame.step == frame.steps, frame.count.part == LEARNING
+    if not (finished or learning or technique.saves_partial):
         raise KeyboardInterrupt  # an unfinished picture is of no use
     document: dict[str, Any] = {}
     results = list(work.results(frame, job.settings))
-    report = work.report(frame)  # before anything is saved, as it may raise
+    recipe, report = None, work.report(frame)  # before anything is saved, as it may raise
     for result in results:
         recipe = execute.recipe_of(job, result)
         document |= paths.save(result, recipe, overwrite=overwrite, quiet=quiet)
@@ -89,15 +90,19 @@ def run_picture(request: Request, options: Mapping[str, Any]) -> int | None:
     else:
         show(*report.lines, *commands.values()) if report.lines or commands else None
         since = " since it was resumed" if job.resume else ""
-        say(f"{paths.describe(document)}, {seconds:.1f} s{since}{technique.describe(frame)}", quiet=quiet)
+        if results:
+            say(f"{paths.describe(document)}, {seconds:.1f} s{since}{technique.describe(frame)}", quiet=quiet)
     for note in report.notes:
         say(note, quiet=quiet or json)
     if not finished:
-        unit = "frames" if paths.film and technique.output is declared.Output.FILM else "steps"
-        resumable = checkpoint or technique.output is declared.Output.FILM
-        hint = ": add --resume to the same command to continue" if resumable else ", so rerun makes all steps"
+        film = technique.output is declared.Output.FILM
         part, step, steps = frame.count
-        unit += f" of {part}" if part else ""
+        unit = "frames" if film and not learning else f"steps of {part}" if part else "steps"
+        hint = ", so rerun makes all steps"
+        if checkpoint or film:
+            hint = ": add --resume to the same command to continue"
+        elif learning:
+            hint = ": give the same command to continue"
         say(f"stopped after {step:,} of {steps:,} {unit}{hint}", quiet=quiet)
         return 130
     return None

@@ -34,16 +34,15 @@ def rule_file(example: Tensor, learning: Settings) -> Path:
 
 
 def learned_once(
-    job: Job, file: Path, steps: int, learn: Callable[[], Generator[LearningFrame, Any, None]]
+    job: Job, file: Path, steps: int, learn: Callable[[dict[str, Any]], Generator[LearningFrame, Any, None]]
 ) -> LearnedOnce[LearningFrame]:
-    """Return the rule of a job: the one in this file, or one that `learn` learns first, in some steps."""
-    return LearnedOnce(job, file, lambda: (learn(), steps), lambda frame: frame.rule.save(file))
+    """Return the rule of a job: the one in this file, or one that `learn` learns first, in some steps.
 
-
-def learned_now(learned: LearnedOnce[LearningFrame]) -> Rule:
-    """Return the rule of a job; if it has to be learned first, report the progress."""
-    learned.finish()
-    return open_rule(learned.file)
+    `learn` gets the keyword arguments that save and resume its state.
+    """
+    return LearnedOnce(
+        job, file, lambda checkpointing: (learn(checkpointing), steps), lambda frame: frame.rule.save(file)
+    )
 
 
 def given_rule(job: Job, number: int = 0) -> Rule:

@@ -13,7 +13,7 @@ from torch import Tensor
 from lanterna.techniques.derive import film_of
 from lanterna.techniques.grow.estimate import seconds_to_learn
 from lanterna.techniques.grow.rule import Rule, grown, open_rule
-from lanterna.techniques.grow.saved import SHORT, SUFFIX, describe, learned_now, learned_once, rule_file
+from lanterna.techniques.grow.saved import SHORT, SUFFIX, describe, learned_once, rule_file
 from lanterna.techniques.grow.shape import ShapeLearning, ShapeTraining, drawing_of, learn_shape
 from lanterna.techniques.grow.training import LearningFrame
 from lanterna.techniques.octaves import resized
@@ -69,7 +69,7 @@ def _learned(job: Job) -> LearnedOnce[LearningFrame]:
     picture, learning = _drawing(job), job.settings.as_base(ShapeLearning)
     file = rule_file(drawing_of(picture, learning.detail), learning)
     return learned_once(
-        job, file, learning.training, lambda: learn_shape(picture, learning, **job.checkpointing)
+        job, file, learning.training, lambda checkpointing: learn_shape(picture, learning, **checkpointing)
     )
 
 
@@ -137,7 +137,7 @@ SHAPE = Technique(
 def _film(job: Job, done: int) -> Frames:
     """Yield the frames after `done`: in the first half it grows, then half of it is wiped and regrows."""
     settings: ShapeFilm = job.settings
-    rule, count = learned_now(_learned(job)), settings.frames
+    rule, count = open_rule(_learned(job).file), settings.frames
     assert rule.first
     side = rule.first.side
     cells, number = rule.beginning(side, side), 0
@@ -154,7 +154,7 @@ def _film(job: Job, done: int) -> Frames:
 SHAPE_FILM = film_of(
     SHAPE, name="grow-shape-film", title="A film of a shape",
     help="A film of a drawing that grows, is wiped in half, and grows again.",
-    settings=ShapeFilm, film_flag="film", outputs=("film",), sidecar=None, frames=_film,
+    settings=ShapeFilm, film_flag="film", outputs=("film",), sidecar=None, frames=_film, learned=_learned,
     shown_first=("size", "frames", "fps", "speed"),
     length=lambda job: (job.settings.frames, job.settings.fps),
 )  # fmt: skip

@@ -27,7 +27,6 @@ from lanterna.techniques.grow.saved import (
     SUFFIX,
     describe,
     given_rule,
-    learned_now,
     learned_once,
     rule_file,
 )
@@ -81,9 +80,9 @@ def _learned(job: Job) -> LearnedOnce[LearningFrame]:
     (picture,) = job.pictures("picture")
     file = rule_file(example_of(picture, learning.detail), learning)
 
-    def begin() -> Generator[LearningFrame, Any, None]:
+    def begin(checkpointing: dict[str, Any]) -> Generator[LearningFrame, Any, None]:
         network = job.open_network("vgg19")
-        return learn(picture, learning, network, device=job.device, **job.checkpointing)
+        return learn(picture, learning, network, device=job.device, **checkpointing)
 
     return learned_once(job, file, learning.training, begin)
 
@@ -235,7 +234,7 @@ def _film(job: Job, done: int) -> Frames:
     The last third of the film is blended from frames after its end to those before its beginning.
     """
     settings: Film = job.settings
-    rule, size = learned_now(_learned(job)), settings.size
+    rule, size = open_rule(_learned(job).file), settings.size
     count, blended = settings.frames, max(1, settings.frames // 3)
     every = grown(rule, size, size, settings.steps + (count + blended - 1) * settings.speed, settings.seed)
     shown = itertools.islice(every, settings.steps - 1, None, settings.speed)
@@ -259,7 +258,7 @@ def _blend(old: Tensor, new: Tensor, share: float) -> Tensor:
 FILM = film_of(
     GROW, name="grow-film", title="A film", help="A film of a texture that moves, and ends where it begins.",
     settings=Film, film_flag="film", outputs=("film",), sidecar=None, estimate=lambda _: None,
-    shown_first=("size", "frames", "fps", "speed"), frames=_film,
+    shown_first=("size", "frames", "fps", "speed"), frames=_film, learned=_learned,
     length=lambda job: (job.settings.frames, job.settings.fps),
 )  # fmt: skip
 

@@ -86,13 +86,13 @@ def _learned(
     learning = learning or learning_of(job.settings)
     file = network_file(learning, drawings)
 
-    def begin() -> tuple[Generator[LearningFrame, Any, None], int]:
+    def begin(checkpointing: dict[str, Any]) -> tuple[Generator[LearningFrame, Any, None], int]:
         if drawings is None:
             job.fetch("mnist")
             digits = mnist("train")
         else:
             digits = Digits(drawings, torch.zeros(len(drawings), dtype=torch.int64))
-        frames = learn(digits, learning, device=job.device, **job.checkpointing)
+        frames = learn(digits, learning, device=job.device, **checkpointing)
         return frames, learning.steps(len(digits.labels))
 
     return LearnedOnce(
@@ -333,17 +333,10 @@ def _cells(settings: Imagine) -> list[SheetCell]:
     ]
 
 
-def _with_network(job: Job) -> Imagine:
-    """Let the network learn before the sheet, and return the settings."""
-    _learned(job).finish()
-    settings: Imagine = job.settings
-    return settings
-
-
 SHEET = sheet_of(
     IMAGINE, name="imagine-sheet", title="A sheet", help="Guidance and steps side by side.",
     flags=("sheet",), outputs=("imagine-sheet",), shown_first=("digits", "seed"), saves_partial=False,
-    cells=_cells, small=lambda _, large: large, choose=_with_network, columns=lambda *_: len(_STEPS),
+    cells=_cells, small=lambda _, large: large, learned=_learned, columns=lambda *_: len(_STEPS),
     heading=lambda *_: "Guidance, steps", estimate=_estimate,
 )  # fmt: skip
 
@@ -351,7 +344,6 @@ SHEET = sheet_of(
 def _film(job: Job, done: int) -> Frames:
     settings: ImagineFilm = job.settings
     classes = _classes(settings.digits)
-    _learned(job).finish()
     network, noise = _open(job), noise_of(settings.seed, len(classes))
     way = settings.changed({"steps": settings.frames - 1})
     first = Frame(0, 0, picture=digit_row(as_light(noise)))
@@ -363,7 +355,8 @@ def _film(job: Job, done: int) -> Frames:
 FILM = film_of(
     IMAGINE, name="imagine-film", title="A film", help="A film of the way from noise to digits.",
     settings=ImagineFilm, film_flag="film", outputs=("film",),
-    shown_first=("digits", "seed", "frames", "fps"), hidden=("steps",), frames=_film, estimate=_estimate,
+    shown_first=("digits", "seed", "frames", "fps"), hidden=("steps",), frames=_film, learned=_learned,
+    estimate=_estimate,
     length=lambda job: (job.settings.frames, job.settings.fps),
 )  # fmt: skip
 
