@@ -23,6 +23,8 @@ from lanterna.techniques.imagine import drawings, technique
 from lanterna.techniques.imagine.algorithm import (
     Learning,
     LearningDrawings,
+    Training,
+    as_light,
     digit_row,
     draw,
     flow_loss,
@@ -124,6 +126,14 @@ def test_the_loss_falls_and_digits_are_drawn_as_asked(frames, digits):
     any_digit = draw(frames[-1].network, one_hot(asked), steps=8, guidance=0)  # the class does not count
     assert torch.equal(any_digit[:2], draw(frames[-1].network, torch.zeros(2, 10), steps=8))
     assert 0.2 < nearest_class(any_digit, digits).float().mean() < 0.8
+
+
+def test_what_is_almost_black_or_white_becomes_so_and_the_rest_stays_in_order():
+    light = as_light(torch.arange(256) / 127.5 - 1)
+    assert light[:17].max() == 0
+    assert light[-14:].min() == 1
+    assert torch.allclose(light[48:217], torch.arange(48, 217) / 255)  # as the network predicts it
+    assert (light.diff() >= 0).all()
 
 
 def test_a_seed_draws_the_same_digits_and_another_seed_others(frames):
@@ -379,6 +389,41 @@ def test_stopped_learning_saves_the_digits_so_far_and_goes_on(quick, monkeypatch
         network.unlink()
     assert run("10", "-o", str(whole)) == 0
     assert torch.equal(open_picture(whole), resumed)
+
+
+@pytest.mark.parametrize(
+    ("words", "again", "doing", "count"),
+    [
+        (["--film", "way.webp", "--frames", "3"], "add --resume to the same command", "filming", 3),
+        (["--sheet"], "give the same command", "drawing", 16),
+    ],
+)
+def test_a_film_or_a_sheet_that_is_stopped_while_its_network_learns_goes_on(
+    quick, monkeypatch, capsys, words, again, doing, count
+):
+    learned, advance = [], Training.advance
+
+    def counted(training):
+        learned.append(training.step)
+        advance(training)
+
+    monkeypatch.setattr(Training, "advance", counted)
+    with monkeypatch.context() as patched:
+        patched.setattr(preview, "stoppable", press_at_once)
+        assert main(["imagine", "1", *words]) == 130
+    said = capsys.readouterr().err
+    assert f"stopped after 1 of 32 steps of learning: {again} to continue" in said
+    assert not [*quick.glob("*.png"), *quick.glob("*.webp")]
+
+    told = []
+    monkeypatch.setattr(preview, "progress", lambda *_, **__: nullcontext(lambda *at: told.append(at)))
+    assert main(["imagine", "1", *words, *["--resume"] * (doing == "filming")]) == 0
+    assert learned == list(range(32))
+    assert told[0][:2] == (1, 32)
+    assert told[0][2].startswith("learning, ")
+    assert [at[:2] for at in told if at[2].startswith(doing)][-1] == (count, count)
+    (network,) = (quick / "empty-home" / "networks").iterdir()  # no checkpoint is left
+    assert network.suffix == ".safetensors"
 
 
 def test_what_is_counted_is_learning_and_then_drawing(quick, monkeypatch):
