@@ -253,7 +253,7 @@ def test_the_page_computes_what_torch_does(quick, rule, browser, monkeypatch):
     page.goto((quick / "bark.html").as_uri())
     page.wait_for_selector("body.alive")
     take = "t.resize(32); t.step(50); const all = [...t.read()];"
-    wipe = "t.dab(t.now, 16, 16, 8, 0); const wiped = t.read()[4 * (16 * 32 + 16)]; t.step(1);"
+    wipe = "t.dab(t.now, 16, 16, 8, [0, 0, 0, 0]); const wiped = t.read()[4 * (16 * 32 + 16)]; t.step(1);"
     values, wiped = page.evaluate(
         f"() => {{ const t = document.getElementById('cells').texture; {take} {wipe} return [all, wiped]; }}"
     )
