@@ -237,7 +237,7 @@ def test_the_command_learns_once_and_its_recipe_makes_the_picture_again(quick, m
     assert run("--like", "none.png") == 2
     errors = capsys.readouterr().err.splitlines()
     assert [line.partition(": ")[2] for line in errors] == [
-        "--digits is for imagine: leave --between out, or leave --digits out",
+        "--digits does not go with --between: leave one of them out",
         "--digits: expected 1 to 400 digits from 0 to 9, such as 4096, got '4x'",
         "--between: expected two digits from 0 to 9, such as 3 8, got (3, 12)",
         "none.png does not exist: give the path of a picture file",
@@ -352,7 +352,7 @@ def test_a_network_learns_from_a_folder_of_drawings_and_says_what_it_copies(
         "none has no pictures in it: expected .png, .jpg, .jpeg, .webp or the like",
         "missing does not exist: give a folder of at least 200 drawings",
         "imagine-own.png is a file: give a folder of at least 200 drawings",
-        "--digits is for imagine: leave --of out, or leave --digits out",
+        "--digits does not go with --of: leave one of them out",
     ]
 
 

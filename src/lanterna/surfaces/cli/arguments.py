@@ -78,8 +78,7 @@ def parse_request(techniques: Sequence[Technique], options: Mapping[str, Any]) -
         settings |= implied if options.get(name) else {}
     for name in sorted(settings.keys() - technique.settings.model_fields.keys()):
         owner = next(each for each in techniques if name in each.settings.model_fields)
-        option, switch = _option(name), _describe_switch(owner, technique)
-        raise UsageError(f"{option} is for {owner.title.lower()}: {switch}, or leave {option} out")
+        raise UsageError(_describe_conflict(_option(name), owner, technique))
     for first, second in technique.exclusive:
         if settings.get(first) is not None and second in settings:
             raise UsageError(f"{_option(first)} and {_option(second)} exclude each other: leave one out")
@@ -178,14 +177,28 @@ def _suggest_alternative(missing: Input, technique: Technique, techniques: Seque
     return ""
 
 
+def _describe_conflict(option: str, technique: Technique, current: Technique) -> str:
+    """Describe how to resolve that an option is for another technique than the current one."""
+    added, removed = _switch(technique, current)
+    if added:
+        return f"{option} is for {technique.title.lower()}: add {added}, or leave {option} out"
+    return f"{option} does not go with {removed}: leave one of them out"
+
+
 def _describe_switch(technique: Technique, current: Technique) -> str:
     """Describe which options to add or leave out to choose a technique instead of the current one."""
+    added, removed = _switch(technique, current)
+    return f"add {added}" if added else f"leave {removed} out"
+
+
+def _switch(technique: Technique, current: Technique) -> tuple[str, str]:
+    """Return the options to add to the current technique's, and to leave out, to choose another technique."""
     added = [f"--{flag}" for flag in technique.flags if flag not in current.flags]
     if technique.film_flag and technique.film_flag != current.film_flag:
         added.append(f"--{technique.film_flag} film.webp")
     removed = [f"--{flag}" for flag in current.flags if flag not in technique.flags]
     removed += [f"--{current.film_flag}"] if current.film_flag and not technique.film_flag else []
-    return f"add {' '.join(added)}" if added else f"leave {' '.join(removed)} out"
+    return " ".join(added), " ".join(removed)
 
 
 def name_option(message: str, verb: str) -> str:
