@@ -359,7 +359,7 @@ STYLE = ["cat.png", "--style", "stars.png"]
         ([*STYLE, "--instant", "--built-in", "3"], "not both"),
         (["cat.png", "--instant", "--built-in", "26"], "less than 26"),
         ([*STYLE, "--instant", "--strength", "2"], "strength"),
-        ([*STYLE, "--instant", "--detail", "2"], "--detail does not go with --instant: leave one of them out"),
+        ([*STYLE, "--instant", "--detail", "2"], "--detail does not go with --instant: leave one"),
         ([*STYLE, "--instant", "--keep-colours", "light"], "--keep-colours is for"),
         ([*STYLE, "--instant", "--mask", "left.png"], "--mask is not for instant"),
         ([*STYLE, "--instant", "--preset", "oil"], "instant has no presets: leave 'oil' out"),
