@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from lanterna.errors import LanternaError, UsageError
 from lanterna.images import open_picture, read_recipe, save_picture
@@ -233,6 +234,35 @@ def test_mistakes_are_explained_in_one_line(quick, rule, capsys):
     rule.save(quick / "nan.safetensors")
     with pytest.raises(LanternaError, match="not finite"):
         open_rule(quick / "nan.safetensors")
+    whole = {name: each.nan_to_num().long() for name, each in load_file(quick / "nan.safetensors").items()}
+    save_file(whole, quick / "whole.safetensors", {"lanterna": '{"kind": "lanterna texture 1"}'})
+    assert run("wall", "whole.safetensors") == 2
+    assert "whole.safetensors is not a texture" in capsys.readouterr().err
+
+
+def test_values_that_run_away_are_explained_in_one_line(quick, rule, capsys):
+    rule.save(quick / "tame.safetensors")
+    rule.bias.data += 1e37
+    rule.act.data += 1e37
+    rule.save(quick / "wild.safetensors")
+    assert run("wall", "wild.safetensors", "--size", "32") == 1
+    assert run("page", "wild.safetensors") == 1
+    assert run("page", "tame.safetensors", "wild.safetensors") == 1
+    away = (
+        "the cells' values run away at step 1: give fewer --steps, or learn again with a lower "
+        "--learning-rate"
+    )
+    assert [line.partition(": ")[2] for line in capsys.readouterr().err.splitlines()] == [away] * 3
+    assert not list(quick.glob("*.html")) + list(quick.glob("wall.png"))
+
+
+def test_a_page_is_described_by_its_size_in_bytes(quick, rule, capsys):
+    rule.save(quick / "bark.safetensors")
+    assert main(["grow", "page", "bark.safetensors", "--steps", "1", "-o", "bark.html"]) == 0
+    said = capsys.readouterr().err
+    assert "bark.html, " in said
+    assert " kB" in said
+    assert "pixels" not in said
 
 
 def test_the_page_computes_what_torch_does(quick, rule, browser, monkeypatch):

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from lanterna.errors import UsageError
+from lanterna.errors import LanternaError, UsageError
 from lanterna.images import open_picture, read_recipe, save_picture
 from lanterna.images.film_reading import open_film
 from lanterna.surfaces.cli import main, preview
 from lanterna.techniques.execute import rerun_recipe
 from lanterna.techniques.grow import shape, shape_technique
 from lanterna.techniques.grow.rule import CHANNELS, First, Rule, changing, grown, open_rule
+from lanterna.techniques.grow.saved import note_if_plain
 from lanterna.techniques.grow.shape import (
     ShapeLearning,
     ShapeTraining,
@@ -26,8 +27,9 @@ from lanterna.techniques.grow.shape import (
     lived,
     neighbours,
 )
+from lanterna.techniques.rerun import command_line
 
-FIRST = First(12, 5, 6)
+FIRST = First(24, 11, 12)
 QUICK = ShapeLearning(training=30, detail=16)
 
 
@@ -126,14 +128,14 @@ def test_a_shape_grows_around_the_middle_of_any_plane(rule, tmp_path):
     rule.save(tmp_path / "a.safetensors")
     again = open_rule(tmp_path / "a.safetensors")
     assert again.first == FIRST
-    (small,) = deque(grown(again, 12, 12, 2), maxlen=1)
-    assert small[0, 3, 5, 6] > 0.1
+    (small,) = deque(grown(again, 24, 24, 2), maxlen=1)
+    assert small[0, 3, 11, 12] > 0.1
     assert 1 < (small[0] != 0).any(0).sum() <= 25
     (large,) = deque(grown(again, 30, 20, 1), maxlen=1)
     assert (large[0] != 0).any(0).nonzero().float().mean(0).sub(torch.tensor([14.0, 10.0])).abs().max() < 1
-    picture = again.picture(rule.beginning(12, 12))
-    assert picture[:, 5, 6].tolist() == [0, 0, 0]
-    assert picture.sum() == 3 * (12 * 12 - 1)
+    picture = again.picture(rule.beginning(24, 24))
+    assert picture[:, 11, 12].tolist() == [0, 0, 0]
+    assert picture.sum() == 3 * (24 * 24 - 1)
 
 
 def test_training_comes_closer_to_the_drawing(ring, monkeypatch):
@@ -207,6 +209,9 @@ def test_the_command_learns_once_and_its_rule_is_kept(quick, monkeypatch):
     assert torch.equal((again * 255).round(), (picture * 255).round())
     assert run(*LEARN, "--film", "r.webp", "--frames", "6", "--speed", "1", "--size", "96") == 0
     assert open_film(quick / "r.webp").width == 96
+    assert command_line(read_recipe(quick / "r.webp"), "b.webp") == (
+        "lanterna grow shape ring.png --training=3 --detail=16 --size=96 --frames=6 --speed=1 --film b.webp"
+    )
 
 
 def test_the_film_shows_the_half_that_is_wiped(rule, monkeypatch, tmp_path):
@@ -224,6 +229,11 @@ def test_the_film_shows_the_half_that_is_wiped(rule, monkeypatch, tmp_path):
     assert ink[6][32:].sum() > 0
     resumed = [frame.picture for frame in shape_technique._film(job, 5)]
     assert all(torch.equal(a, b) for a, b in zip(resumed, frames[5:], strict=True))
+    rule.bias.data += 1e37
+    rule.act.data += 1e37
+    rule.save(tmp_path / "rule.safetensors")
+    with pytest.raises(LanternaError, match="run away at step 2: give fewer --frames"):
+        list(shape_technique._film(job, 0))
 
 
 def test_stopped_learning_saves_the_shape_so_far_and_goes_on(quick, monkeypatch):
@@ -238,6 +248,42 @@ def test_stopped_learning_saves_the_shape_so_far_and_goes_on(quick, monkeypatch)
     assert run(*LEARN, "--steps", "3") == 2
     assert run(*LEARN, "--steps", "3", "--resume") == 0
     assert not (quick / "shape.unfinished").exists()
+
+
+def test_growing_that_is_stopped_is_not_to_be_resumed(quick, monkeypatch, capsys):
+    @contextmanager
+    def press_when_learned():
+        yield lambda: any((quick / "empty-home" / "networks").glob("*.safetensors"))
+
+    words = ["grow", *LEARN, "--steps", "9"]
+    with monkeypatch.context() as patched:
+        patched.setattr(preview, "stoppable", press_when_learned)
+        assert main(words) == 130
+        said = capsys.readouterr().err
+        assert "stopped after 1 of 9 steps of growing: what it learned is saved, and rerun makes all" in said
+        assert not (quick / "shape.unfinished").exists()
+        assert main([*words, "--resume"]) == 130
+    said = capsys.readouterr().err
+    assert "stopped after 1 of 9 steps, so rerun makes all steps" in said
+    assert "since it was resumed" not in said
+    assert main([*words, "--force"]) == 0
+
+
+def test_a_rule_by_which_nothing_grows_is_noted(rule):
+    (grown_cells,) = deque(grown(rule, 24, 24, 6), maxlen=1)
+    assert note_if_plain(rule.picture(grown_cells)) == []
+    assert note_if_plain(rule.picture(rule.beginning(24, 24))) == [
+        "nothing grows by this rule yet: it has learned for too few steps"
+    ]
+
+
+@pytest.mark.parametrize(
+    "first", [(0, 0, 0), (23, 9, 9), (300, 9, 9), (24, 24, 9), (24, 9, -1), (24, 9, True)]
+)
+def test_a_first_cell_that_is_nowhere_is_damage(first, tmp_path):
+    Rule(0, First(*first)).save(tmp_path / "a.safetensors")
+    with pytest.raises(LanternaError, match="is damaged: its first cell is nowhere"):
+        open_rule(tmp_path / "a.safetensors")
 
 
 def test_a_film_that_is_stopped_while_its_rule_is_learned_goes_on(quick, monkeypatch, capsys):
@@ -276,13 +322,13 @@ def test_mistakes_are_explained_in_one_line(quick, rule, capsys):
     hair = torch.ones(3, 600, 600)
     hair[:, 20:580, 300] = hair[:, 300, 20:580] = 0
     save_picture(hair, "hair.png")
-    rule.save(quick / "a.safetensors")
+    rule.save(quick / "a b.safetensors")
     Rule(0).save(quick / "texture.safetensors")
     for words in (
         ["shape", "grey.png"], ["shape", "noise.png"], ["shape", "hair.png"],
         ["shape", "texture.safetensors"],
-        ["shape", "ring.png", "--detail", "200"], ["wall", "a.safetensors"],
-        ["page", "a.safetensors", "texture.safetensors"],
+        ["shape", "ring.png", "--detail", "200"], ["wall", "a b.safetensors"],
+        ["page", "a b.safetensors", "texture.safetensors"],
     ):  # fmt: skip
         assert run(*words) == 2
     errors = [line.partition(": ")[2] for line in capsys.readouterr().err.splitlines()]
@@ -293,7 +339,7 @@ def test_mistakes_are_explained_in_one_line(quick, rule, capsys):
         "texture.safetensors is not a picture, or too broken to read: give PNG, JPEG, WebP, AVIF, TIFF, GIF, "
         "BMP or HEIC",
         "--detail: expected at most 64, got '200'",
-        "a.safetensors is a shape, which fills no wall: use lanterna grow page a.safetensors",
+        "a b.safetensors is a shape, which fills no wall: use lanterna grow page 'a b.safetensors'",
         "expected one shape, or textures alone: a shape lives in a page of its own",
     ]
 
@@ -304,7 +350,7 @@ def test_the_page_computes_what_torch_does(quick, rule, browser, monkeypatch):
     assert run("page", "seed.safetensors", "--steps", "2", "-o", "seed.html") == 0
     monkeypatch.setenv("LANTERNA_PRECISION", "float32")
     rounded, _ = rule.rounded()
-    (cells,) = deque(grown(rounded, 36, 36, 20), maxlen=1)
+    (cells,) = deque(grown(rounded, 72, 72, 20), maxlen=1)
     page = browser.new_page(viewport={"width": 390, "height": 844})
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
@@ -313,12 +359,12 @@ def test_the_page_computes_what_torch_does(quick, rule, browser, monkeypatch):
     page.wait_for_selector("body.alive")
     read = "() => [...document.getElementById('cells').texture.read()]"
     page.evaluate("() => document.getElementById('cells').texture.step(20)")
-    got = torch.tensor(page.evaluate(read)).view(36, 36, 4).permute(2, 0, 1)
+    got = torch.tensor(page.evaluate(read)).view(72, 72, 4).permute(2, 0, 1)
     assert (got - cells[0, :4]).abs().mean() * 255 < 0.01
     assert (cells[0, 3] > 0.1).sum() > 9
     canvas = page.get_by_role("application")
     box = canvas.bounding_box()
-    alpha = lambda: torch.tensor(page.evaluate(read)).view(36, 36, 4)[:, :, 3]  # noqa: E731
+    alpha = lambda: torch.tensor(page.evaluate(read)).view(72, 72, 4)[:, :, 3]  # noqa: E731
     page.mouse.click(box["x"] + box["width"] * 0.1, box["y"] + box["height"] * 0.9)
     planted = (alpha() - got[3]).nonzero().tolist()
     assert planted == [[31, 3]]

@@ -165,3 +165,9 @@ def test_built_in_techniques_can_be_loaded():
     for verb in registry.BUILT_IN:
         assert all(isinstance(each, Technique) for each in registry.techniques_for(verb))
     assert not registry.load_errors()
+
+
+def test_a_recipe_names_one_technique():
+    for each in registry.all_techniques().values():
+        if each.outputs:  # the last is its own: a film's command also saves the picture
+            assert registry.find_technique(each.verb, each.outputs[-1]) is each

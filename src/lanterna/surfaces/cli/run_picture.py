@@ -54,6 +54,7 @@ def run_picture(request: Request, options: Mapping[str, Any]) -> int | None:
     job = create_job(request, options, paths.film, checkpoint)
     estimate = _estimate(job, request.explicit)
     begun = time.perf_counter()
+    resumed = job.resume and (checkpoint is None or checkpoint.exists())
     work = execute.begin(job)  # raises what is wrong before anything else is printed
     for line in estimate:
         say(line, quiet=quiet)
@@ -78,7 +79,7 @@ def run_picture(request: Request, options: Mapping[str, Any]) -> int | None:
     seconds = round(time.perf_counter() - begun, 2)
     numbers = {name: round(value, 5) for name, value in frame.numbers.items()}
     document = {
-        **document, **numbers, "finished": finished, "seconds": seconds, "resumed": job.resume,
+        **document, **numbers, "finished": finished, "seconds": seconds, "resumed": resumed,
         "settings": job.settings.model_dump(mode="json"), **report.document,
     }  # fmt: skip
     finished = document["finished"]
@@ -89,7 +90,7 @@ def run_picture(request: Request, options: Mapping[str, Any]) -> int | None:
         emit_json(document)
     else:
         show(*report.lines, *commands.values()) if report.lines or commands else None
-        since = " since it was resumed" if job.resume else ""
+        since = " since it was resumed" if resumed else ""
         if results:
             say(f"{paths.describe(document)}, {seconds:.1f} s{since}{technique.describe(frame)}", quiet=quiet)
     for note in report.notes:
@@ -99,7 +100,10 @@ def run_picture(request: Request, options: Mapping[str, Any]) -> int | None:
         part, step, steps = frame.count
         unit = "frames" if film and not learning else f"steps of {part}" if part else "steps"
         hint = ", so rerun makes all steps"
-        if checkpoint or film:
+        if checkpoint and part and not learning:
+            checkpoint.unlink(missing_ok=True)  # it continues the learning, which is done
+            hint = ": what it learned is saved, and rerun makes all steps"
+        elif film or (checkpoint and checkpoint.exists()):
             hint = ": add --resume to the same command to continue"
         elif learning:
             hint = ": give the same command to continue"
@@ -214,6 +218,8 @@ class _OutputPaths:
         if "frames" in document:
             return f"{written}: {document['frames']} frames"
         size = f", {format_size(document['bytes'])}" if "bytes" in document else ""
+        if "picture" not in document:
+            return f"{written}{size}"
         return f"{written}: {document['width']:,} × {document['height']:,} pixels{size}"
 
 

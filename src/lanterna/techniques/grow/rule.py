@@ -54,7 +54,7 @@ SEES = torch.tensor(
 _TEXTURE, _SHAPE = "lanterna texture 1", "lanterna shape 1"
 _LIVES = 0.1  # the alpha above which a cell and its neighbours live
 _MAX_BYTES = 2**20  # more than a rule needs; a limit for files from elsewhere
-_MAX_SIDE = 256  # cells of a shape's plane, for files from elsewhere
+_LEAST_SIDE, _MAX_SIDE = 24, 256  # cells of a shape's plane, for files from elsewhere
 _BAND = 2**16  # cells that are computed at a time: at 4,096 px, half as long as with 2**18
 _MASK = 2**32 - 1
 
@@ -182,18 +182,27 @@ def open_rule(path: Path) -> Rule:
             match json.loads((file.metadata() or {}).get("lanterna", "{}")):
                 case {"kind": kind} if kind == _TEXTURE:
                     rule = Rule()
-                case {"kind": kind, "first": [int(side), int(row), int(column)]} if kind == _SHAPE:
-                    rule = Rule(first=First(side, row, column))
+                case {"kind": kind, "first": first} if kind == _SHAPE:
+                    rule = Rule(first=_first(path, first))
                 case _:
                     raise invalid
-            rule.load_state_dict({name: file.get_tensor(name).float() for name in file.keys()})  # noqa: SIM118
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if not all(each.is_floating_point() for each in weights.values()):
+                raise invalid
+            rule.load_state_dict({name: each.float() for name, each in weights.items()})
     except (SafetensorError, OSError, ValueError, AttributeError, RuntimeError) as error:
         raise invalid from error
-    if rule.first and not all(0 <= number < _MAX_SIDE for number in rule.first):
-        raise LanternaError(f"{path} is damaged: its first cell is nowhere")
     if not all(bool(each.isfinite().all()) for each in rule.parameters()):
         raise LanternaError(f"{path} is damaged: it has weights that are not finite")
     return rule
+
+
+def _first(path: Path, values: object) -> First:
+    match values:
+        case [int(side), int(row), int(column)] if not any(isinstance(each, bool) for each in values):
+            if _LEAST_SIDE <= side <= _MAX_SIDE and 0 <= row < side and 0 <= column < side:
+                return First(side, row, column)
+    raise LanternaError(f"{path} is damaged: its first cell is nowhere")
 
 
 def changing(top: int, bottom: int, width: int, number: int, seed: int) -> Tensor:
@@ -226,11 +235,24 @@ def colours(cells: Tensor) -> Tensor:
 
 
 def grown(rule: Rule, height: int, width: int, steps: int, seed: int = 0) -> Iterator[Tensor]:
-    """Grow a texture or a shape; yield the same cells `(1, 12, height, width)` after each step."""
+    """Grow a texture or a shape; yield the same cells `(1, 12, height, width)` after each step.
+
+    Errors: as `check_values`.
+    """
     cells = rule.beginning(height, width)
     for number in range(steps):
         rule.advance(cells, number, seed)
+        check_values(cells, number + 1)
         yield cells
+
+
+def check_values(cells: Tensor, steps: int, option: str = "--steps") -> None:
+    """Raise `LanternaError` if the values of cells have run away; `option` says how long they grow."""
+    if not cells.sum().isfinite():
+        raise LanternaError(
+            f"the cells' values run away at step {steps:,}: give fewer {option}, or learn again with a "
+            "lower --learning-rate"
+        )
 
 
 def grown_picture(rule: Rule, side: int, steps: int, seed: int = 0) -> Tensor:

@@ -53,6 +53,13 @@ def given_rule(job: Job, number: int = 0) -> Rule:
     return open_rule(file)
 
 
+def note_if_plain(picture: Tensor | None) -> list[str]:
+    """Return a note if nothing has grown in a picture `(3, H, W)`: all its cells look equal, but for one."""
+    if picture is None or ((picture - picture[:, :1, :1]).abs().amax(0) > 1 / 255).sum() > 1:
+        return []
+    return ["nothing grows by this rule yet: it has learned for too few steps"]
+
+
 def describe(frame: Frame) -> str:
     """Return the loss of a rule that is being learned, in words."""
     loss = frame.numbers.get("loss")

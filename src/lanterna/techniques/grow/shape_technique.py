@@ -12,12 +12,12 @@ from torch import Tensor
 
 from lanterna.techniques.derive import film_of
 from lanterna.techniques.grow.estimate import seconds_to_learn
-from lanterna.techniques.grow.rule import Rule, grown, open_rule
-from lanterna.techniques.grow.saved import SHORT, SUFFIX, describe, learned_once, rule_file
+from lanterna.techniques.grow.rule import Rule, check_values, grown, open_rule
+from lanterna.techniques.grow.saved import SHORT, SUFFIX, describe, learned_once, note_if_plain, rule_file
 from lanterna.techniques.grow.shape import ShapeLearning, ShapeTraining, drawing_of, learn_shape
 from lanterna.techniques.grow.training import LearningFrame
 from lanterna.techniques.octaves import resized
-from lanterna.techniques.technique import Estimate, Frame, Input, Result, Technique, Work
+from lanterna.techniques.technique import Estimate, Frame, Input, Report, Result, Technique, Work
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -95,13 +95,18 @@ def _growing(rule: Rule, settings: Shape) -> Generator[_Grown, Any, None]:
 def _shape(job: Job) -> Work:
     learned, settings = _learned(job), job.settings
     frames = learned.then(lambda: _growing(open_rule(learned.file), settings), settings.steps, "growing")
+    notes: list[str] = []
 
     def results(frame: LearningFrame | _Grown, _: Any) -> list[Result]:
         if isinstance(frame, LearningFrame):  # stopped: what the rule grows so far
             (frame,) = deque(_growing(frame.rule, settings), maxlen=1)
+            notes.extend(note_if_plain(frame.picture))
         return [Result(frame.full_size(), sidecar=(SUFFIX, frame.rule.save))]
 
-    return Work(frames, results, preview=lambda frame: enlarged(frame.picture, _SHOWN))
+    return Work(
+        frames, results, preview=lambda frame: enlarged(frame.picture, _SHOWN),
+        report=lambda _: Report(notes=notes),
+    )  # fmt: skip
 
 
 def _estimate(job: Job) -> Estimate | None:
@@ -142,6 +147,7 @@ def _film(job: Job, done: int) -> Frames:
     side = rule.first.side
     cells, number = rule.beginning(side, side), 0
     for frame in range(count):
+        check_values(cells, number, "--frames")
         if frame == count // 2:
             cells[:, :, :, side // 2 :] = 0
         if frame >= done:
@@ -154,7 +160,7 @@ def _film(job: Job, done: int) -> Frames:
 SHAPE_FILM = film_of(
     SHAPE, name="grow-shape-film", title="A film of a shape",
     help="A film of a drawing that grows, is wiped in half, and grows again.",
-    settings=ShapeFilm, film_flag="film", outputs=("film",), sidecar=None, frames=_film, learned=_learned,
-    shown_first=("size", "frames", "fps", "speed"),
+    settings=ShapeFilm, film_flag="film", outputs=("shape-film",), sidecar=None,
+    shown_first=("size", "frames", "fps", "speed"), frames=_film, learned=_learned,
     length=lambda job: (job.settings.frames, job.settings.fps),
 )  # fmt: skip

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import shlex
 from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,7 +21,7 @@ from lanterna.techniques.derive import film_of
 from lanterna.techniques.grow.algorithm import Learning, Training, example_of, learn
 from lanterna.techniques.grow.estimate import estimate_growth, seconds_to_learn
 from lanterna.techniques.grow.page import check_rules, still, texture_page
-from lanterna.techniques.grow.rule import Rule, grown, open_rule
+from lanterna.techniques.grow.rule import Rule, grown, grown_picture, open_rule
 from lanterna.techniques.grow.saved import (
     RULE,
     SHORT,
@@ -28,11 +29,12 @@ from lanterna.techniques.grow.saved import (
     describe,
     given_rule,
     learned_once,
+    note_if_plain,
     rule_file,
 )
 from lanterna.techniques.grow.shape_technique import SHAPE, SHAPE_FILM
 from lanterna.techniques.grow.training import LearningFrame
-from lanterna.techniques.technique import Frame, Input, Result, Settings, Technique, Work
+from lanterna.techniques.technique import Frame, Input, Report, Result, Settings, Technique, Work
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -109,15 +111,17 @@ def _growing(rule: Rule, settings: Growing) -> Generator[_Grown, Any, None]:
 def _grow(job: Job) -> Work:
     learned, settings = _learned(job), job.settings
     frames = learned.then(lambda: _growing(open_rule(learned.file), settings), settings.steps, "growing")
+    notes: list[str] = []
 
     def results(frame: LearningFrame | _Grown, _: Any) -> list[Result]:
         used = settings
         if isinstance(frame, LearningFrame):  # stopped: what the rule grows so far, without a long wait
             used = settings.changed({"size": min(settings.size, _SHOWN)})
             (frame,) = deque(_growing(frame.rule, used), maxlen=1)
+            notes.extend(note_if_plain(frame.picture))
         return [Result(frame.full_size(), settings=used, sidecar=(SUFFIX, frame.rule.save))]
 
-    return Work(frames, results)
+    return Work(frames, results, report=lambda _: Report(notes=notes))
 
 
 def _estimate(job: Job) -> Estimate:
@@ -159,7 +163,8 @@ def _wall(job: Job) -> Frames:
     rule = given_rule(job)
     if rule.first:
         name = job.display_name("texture")
-        raise UsageError(f"{name} is a shape, which fills no wall: use lanterna grow page {name}")
+        use = f"lanterna grow page {shlex.quote(name)}"
+        raise UsageError(f"{name} is a shape, which fills no wall: use {use}")
     return _growing(rule, job.settings)
 
 
@@ -193,6 +198,8 @@ def _page(job: Job) -> Work:
     names = [job.display_name("texture", number).removesuffix(SUFFIX) for number in range(count)]
 
     def frames() -> Frames:
+        for rule in rules[1:]:
+            grown_picture(rule, 16, settings.steps, settings.seed)  # raises if its values run away
         yield Frame(1, 1, picture=still(rules[0], settings.steps, settings.seed))
 
     def results(frame: Frame, _: Any) -> list[Result]:
