@@ -269,6 +269,20 @@ def test_growing_that_is_stopped_is_not_to_be_resumed(quick, monkeypatch, capsys
     assert main([*words, "--force"]) == 0
 
 
+def test_a_rule_that_runs_away_is_not_kept(quick, monkeypatch, capsys):
+    advance = ShapeTraining.advance
+
+    def run_away(training):
+        advance(training)
+        training.rule.bias.data.fill_(torch.nan)
+
+    monkeypatch.setattr(ShapeTraining, "advance", run_away)
+    assert run(*LEARN) == 1
+    assert "weights run away: learn it again with a lower --learning-rate" in capsys.readouterr().err
+    assert not list((quick / "empty-home" / "networks").glob("*"))
+    assert not (quick / "shape.unfinished").exists()
+
+
 def test_a_rule_by_which_nothing_grows_is_noted(rule):
     (grown_cells,) = deque(grown(rule, 24, 24, 6), maxlen=1)
     assert note_if_plain(rule.picture(grown_cells)) == []

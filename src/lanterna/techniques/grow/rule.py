@@ -158,6 +158,10 @@ class Rule(nn.Module):
         rule.bias.data = codes["bias"].clone()
         return rule, codes
 
+    def is_finite(self) -> bool:
+        """Return whether all weights are finite: those of a training that runs away are not."""
+        return all(bool(each.isfinite().all()) for each in self.parameters())
+
     def save(self, path: Path) -> None:
         """Write the rule to a safetensors file, atomically."""
         kind = {"kind": _SHAPE, "first": self.first} if self.first else {"kind": _TEXTURE}
@@ -192,7 +196,7 @@ def open_rule(path: Path) -> Rule:
             rule.load_state_dict({name: each.float() for name, each in weights.items()})
     except (SafetensorError, OSError, ValueError, AttributeError, RuntimeError) as error:
         raise invalid from error
-    if not all(bool(each.isfinite().all()) for each in rule.parameters()):
+    if not rule.is_finite():
         raise LanternaError(f"{path} is damaged: it has weights that are not finite")
     return rule
 

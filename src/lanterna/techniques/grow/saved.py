@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from lanterna.errors import UsageError
+from lanterna.errors import LanternaError, UsageError
 from lanterna.settings import networks_folder
 from lanterna.techniques.grow.rule import open_rule
 from lanterna.techniques.learned import LearnedOnce
@@ -38,11 +38,19 @@ def learned_once(
 ) -> LearnedOnce[LearningFrame]:
     """Return the rule of a job: the one in this file, or one that `learn` learns first, in some steps.
 
-    `learn` gets the keyword arguments that save and resume its state.
+    `learn` gets the keyword arguments that save and resume its state. Errors, at the end of its frames:
+    `LanternaError`, and nothing is saved, if its weights have run away.
     """
-    return LearnedOnce(
-        job, file, lambda checkpointing: (learn(checkpointing), steps), lambda frame: frame.rule.save(file)
-    )
+
+    def save(frame: LearningFrame) -> None:
+        if not frame.rule.is_finite():
+            for checkpoint in (job.checkpoint, file.with_suffix(".unfinished")):
+                if checkpoint:
+                    checkpoint.unlink(missing_ok=True)
+            raise LanternaError("the rule's weights run away: learn it again with a lower --learning-rate")
+        frame.rule.save(file)
+
+    return LearnedOnce(job, file, lambda checkpointing: (learn(checkpointing), steps), save)
 
 
 def given_rule(job: Job, number: int = 0) -> Rule:
