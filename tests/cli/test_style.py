@@ -360,7 +360,7 @@ STYLE = ["cat.png", "--style", "stars.png"]
         (["cat.png", "--instant", "--built-in", "26"], "less than 26"),
         ([*STYLE, "--instant", "--strength", "2"], "strength"),
         ([*STYLE, "--instant", "--detail", "2"], "--detail does not go with --instant: leave one"),
-        ([*STYLE, "--instant", "--keep-colours", "light"], "--keep-colours is for"),
+        ([*STYLE, "--instant", "--keep-colours", "light"], "--keep-colours does not go with"),
         ([*STYLE, "--instant", "--mask", "left.png"], "--mask is not for instant"),
         ([*STYLE, "--instant", "--preset", "oil"], "instant has no presets: leave 'oil' out"),
         ([*STYLE, "--instant", "--checkpoint", "kept.pt"], "leave --checkpoint out"),
