@@ -151,14 +151,17 @@ def test_a_folder_is_learned_by_one_network(capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("suffix", "words"), [(".webp", QUICK), (".gif", ["--seconds", "0.8"])])
-def test_the_film_gets_better_and_ends_as_the_picture(suffix, words, capsys):
+@pytest.mark.parametrize(
+    ("suffix", "words", "least"),
+    [(".webp", QUICK, 15), (".gif", ["--seconds", "0.8"], 3)],  # a slow machine takes few steps in a second
+)
+def test_the_film_gets_better_and_ends_as_the_picture(suffix, words, least, capsys):
     film = f"film{suffix}"
     assert run("photos/a.png", *words, "-o", "one.png", "--film", film, "--json") == 0
     document = printed_text(capsys)
     original, saved = open_picture("photos/a.png"), open_picture("one.png")
     frames = list(open_film(film).frames())
-    assert 15 <= len(frames) <= document["frames"]
+    assert least <= len(frames) <= document["frames"]
     qualities = [psnr(frame, original) for frame in frames]
     assert qualities[0] < qualities[-1] - 3
     assert psnr(frames[-1], saved) > (28 if suffix == ".webp" else 22)
