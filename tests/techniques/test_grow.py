@@ -258,7 +258,8 @@ def test_values_that_run_away_are_explained_in_one_line(quick, rule, capsys):
 
 def test_a_page_is_described_by_its_size_in_bytes(quick, rule, capsys):
     rule.save(quick / "bark.safetensors")
-    assert main(["grow", "page", "bark.safetensors", "--steps", "1", "-o", "bark.html"]) == 0
+    assert main(["grow", "page", str(quick / "bark.safetensors"), "--steps", "1", "-o", "bark.html"]) == 0
+    assert "<h1>bark</h1>" in (quick / "bark.html").read_text()
     said = capsys.readouterr().err
     assert "bark.html, " in said
     assert " kB" in said

@@ -10,6 +10,7 @@ import math
 import shlex
 from collections import deque
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
@@ -195,7 +196,8 @@ def _page(job: Job) -> Work:
     count, settings = job.count("texture"), job.settings
     rules = [given_rule(job, number) for number in range(count)]
     check_rules(rules)
-    names = [job.display_name("texture", number).removesuffix(SUFFIX) for number in range(count)]
+    paths = [PurePath(job.display_name("texture", number)) for number in range(count)]
+    names = [path.name.removesuffix(SUFFIX) for path in paths]  # a page that is sent on names no folders
 
     def frames() -> Frames:
         for rule in rules[1:]:
