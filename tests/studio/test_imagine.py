@@ -78,7 +78,7 @@ def test_a_digit_is_dragged_and_moved_by_keys(page: Page) -> None:
 def test_without_a_network_the_room_offers_to_let_one_learn(page: Page, studio: Server) -> None:
     go(page, "#/imagine?view=plane")
     expect(page.get_by_role("button", name="Start learning")).to_be_visible()
-    expect(page.get_by_text(re.compile(r"It takes about \d+ (min|s)\."))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"It takes about [\d hmin]+ (min|s)\."))).to_be_visible()
     file = install_untrained_flow(studio.home)  # from then on, only drawing takes time
     assert studio("POST", "/api/jobs/check", {"kind": "imagine"})["seconds"] <= 10
     file.unlink()

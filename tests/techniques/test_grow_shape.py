@@ -381,13 +381,13 @@ def test_the_page_computes_what_torch_does(quick, rule, browser, monkeypatch):
     alpha = lambda: torch.tensor(page.evaluate(read)).view(72, 72, 4)[:, :, 3]  # noqa: E731
     page.mouse.click(box["x"] + box["width"] * 0.1, box["y"] + box["height"] * 0.9)
     planted = (alpha() - got[3]).nonzero().tolist()
-    assert planted == [[31, 3]]
+    assert planted == [[63, 7]]
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.3)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.7)
     page.mouse.up()
-    assert alpha()[16:20, 16:20].abs().max() == 0
-    assert alpha()[31, 3] == 1
+    assert alpha()[34:38, 34:38].abs().max() == 0
+    assert alpha()[63, 7] == 1
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert not problems
     page.close()
