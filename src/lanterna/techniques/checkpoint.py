@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import torch
 
+from lanterna.devices import reuse_memory
 from lanterna.errors import LanternaError, MissingError, UsageError
 from lanterna.files import atomic_write, open_regular
 from lanterna.renamed import current_settings, current_state, current_weights
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
 
 
 Yielded = TypeVar("Yielded")
+Shown = TypeVar("Shown", covariant=True)
 Sent = TypeVar("Sent")
 
 _SECONDS = "seconds"  # that a run has taken, among its numbers
 _INTERVAL = 20  # the time between checkpoints, in units of the time that writing one takes
+_FRAME_SECONDS, _FRAME_SHARE = 1.0, 12  # the time between frames: at least so many seconds, and times its own
 
 
 @dataclass
@@ -203,6 +206,19 @@ class Resumable(Protocol):
         """Continue from what `state` returned."""
 
 
+class Trainable(Resumable, Protocol[Shown]):
+    """Training in `steps`, of which `step` are done."""
+
+    step: int
+    steps: int
+
+    def advance(self) -> None:
+        """Train for one step."""
+
+    def frame(self, steps_a_second: float) -> Shown:
+        """Return the state to show; `steps_a_second` is 0 if no step has been taken yet."""
+
+
 def resumed(
     frames: Generator[Yielded, Sent, None], path: Path | None
 ) -> Generator[Yielded, Sent | None, None]:
@@ -261,6 +277,33 @@ class Checkpointer:
         with restoring(self.path):
             work.restore(state)
         return resumed(frames, self.path)
+
+    def train(self, training: Trainable[Yielded], *, resume: bool) -> Generator[Yielded, Any, None]:
+        """Train, yielding a frame every second or two and after the last step.
+
+        The state is saved now and then, and when the generator is closed early; `resume` continues from it,
+        with a first frame at the step it had reached. Errors: as `frames_of`.
+        """
+        return self.frames_of(training, self._train(training), resume=resume)
+
+    def _train(self, training: Trainable[Yielded]) -> Generator[Yielded, Any, None]:
+        reuse_memory()  # each step allocates and frees the same large blocks
+        begun, first, due = time.perf_counter(), training.step, 0.0
+        try:
+            if training.step:
+                yield training.frame(0.0)
+            while training.step < training.steps:
+                training.advance()
+                now = time.perf_counter()
+                if now < due and training.step < training.steps:
+                    continue
+                frame = training.frame((training.step - first) / (now - begun))
+                pause = max(_FRAME_SECONDS, _FRAME_SHARE * (time.perf_counter() - now))
+                yield frame
+                due = time.perf_counter() + pause
+                self.maybe_save(training.state())
+        finally:
+            self.write(training.state())
 
     def write(self, state: Mapping[str, object]) -> None:
         """Write the state, by name."""

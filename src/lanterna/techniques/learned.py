@@ -23,6 +23,11 @@ LEARNING = "learning"
 """The part of a run in which it learns."""
 
 
+def unfinished(file: Path) -> Path:
+    """Return the checkpoint of learning next to the file of what is learned."""
+    return file.with_suffix(".unfinished")
+
+
 class LearnedOnce(Generic[LearningFrame]):
     """A file that is here, or is learned first: `begin` returns the frames of learning and their number.
 
@@ -40,7 +45,7 @@ class LearnedOnce(Generic[LearningFrame]):
     ) -> None:
         self.job, self.file, self._save = job, file, save
         self._frames: Generator[LearningFrame, Any, None] | None = None
-        self._own = file.with_suffix(".unfinished")
+        self._own = unfinished(file)
         self.steps = 0
         if not file.is_file():
             refuse_to_overwrite(file, force=True)

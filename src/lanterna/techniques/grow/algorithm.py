@@ -32,7 +32,7 @@ from lanterna.networks.inference import optimize_for_inference
 from lanterna.probes.objectives import each_layer_output
 from lanterna.techniques.checkpoint import Checkpointer
 from lanterna.techniques.grow.rule import Rule, colours
-from lanterna.techniques.grow.training import LearningFrame, RuleTraining, frames_of
+from lanterna.techniques.grow.training import LearningFrame, RuleTraining
 from lanterna.techniques.octaves import resized
 from lanterna.techniques.technique import Settings
 
@@ -87,7 +87,7 @@ def learn(
     example = example_of(picture, settings.detail)
     checkpointer = Checkpointer(checkpoint, settings, [example], checkpoint_every)
     training = Training(example, settings, network, choose_device(device))
-    return frames_of(training, checkpointer, resume=resume)
+    return checkpointer.train(training, resume=resume)
 
 
 def example_of(picture: Tensor, detail: int) -> Tensor:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lanterna.errors import LanternaError, UsageError
 from lanterna.settings import networks_folder
 from lanterna.techniques.grow.rule import open_rule
-from lanterna.techniques.learned import LearnedOnce
+from lanterna.techniques.learned import LearnedOnce, unfinished
 from lanterna.techniques.technique import Input
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def learned_once(
 
     def save(frame: LearningFrame) -> None:
         if not frame.rule.is_finite():
-            for checkpoint in (job.checkpoint, file.with_suffix(".unfinished")):
+            for checkpoint in (job.checkpoint, unfinished(file)):
                 if checkpoint:
                     checkpoint.unlink(missing_ok=True)
             raise LanternaError("the rule's weights run away: learn it again with a lower --learning-rate")

@@ -28,7 +28,7 @@ from torch import Tensor
 from lanterna.errors import UsageError
 from lanterna.techniques.checkpoint import Checkpointer
 from lanterna.techniques.grow.rule import CHANNELS, HIDDEN, First, Rule, living
-from lanterna.techniques.grow.training import LearningFrame, RuleTraining, frames_of
+from lanterna.techniques.grow.training import LearningFrame, RuleTraining
 from lanterna.techniques.technique import Settings
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def learn_shape(
     """
     drawing = drawing_of(picture, settings.detail)
     checkpointer = Checkpointer(checkpoint, settings, [drawing], checkpoint_every)
-    return frames_of(ShapeTraining(drawing, settings), checkpointer, resume=resume)
+    return checkpointer.train(ShapeTraining(drawing, settings), resume=resume)
 
 
 def drawing_of(picture: Tensor, detail: int) -> Tensor:

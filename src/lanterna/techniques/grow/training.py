@@ -11,21 +11,17 @@ rule of an uninterrupted one.
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from lanterna.devices import reuse_memory, without_dynamo
+from lanterna.devices import without_dynamo
 from lanterna.techniques.checkpoint import load_optimiser, step_generator
 from lanterna.techniques.technique import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
-    from lanterna.techniques.checkpoint import Checkpointer
     from lanterna.techniques.grow.rule import Rule
 
 _TOO_LARGE = 3.0  # a value that only a rule that has run away reaches
@@ -49,7 +45,8 @@ class RuleTraining:
     shown_for: ClassVar[float] = math.inf  # steps of the rule, after which the preview starts again
 
     def __init__(self, rule: Rule, settings: Any, side: int, planes: int, shown: int) -> None:
-        self.rule, self.settings, self.step = rule, settings, 0
+        self.rule, self.settings = rule, settings
+        self.step, self.steps = 0, settings.training
         self.device = rule.bias.device
         self.pool = rule.beginning(side, side).repeat(planes, 1, 1, 1)
         self.optimiser = without_dynamo(torch.optim.Adam)(
@@ -68,7 +65,7 @@ class RuleTraining:
         A plane with values that are too large, or not finite, starts again.
         """
         for group in self.optimiser.param_groups:
-            group["lr"] = self.settings.learning_rate * _schedule(self.step, self.settings.training)
+            group["lr"] = self.settings.learning_rate * _schedule(self.step, self.steps)
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         for parameter in self.rule.parameters():
@@ -86,7 +83,7 @@ class RuleTraining:
             self.loss, self.losses = sum(self.losses) / len(self.losses), []
         numbers = {"loss": self.loss}
         if steps_a_second:
-            numbers["seconds_left"] = (self.settings.training - self.step) / steps_a_second
+            numbers["seconds_left"] = (self.steps - self.step) / steps_a_second
         beginning = self.rule.beginning(*self.shown.shape[2:])
         if self.shown_steps >= self.shown_for:
             self.shown, self.shown_steps = beginning.clone(), 0
@@ -96,7 +93,7 @@ class RuleTraining:
         if not 0 < self.shown.abs().max() < _TOO_LARGE:
             self.shown, self.shown_steps = beginning, 0
         picture = self.rule.picture(self.shown)
-        return LearningFrame(self.step, self.settings.training, numbers, picture, rule=self.rule)
+        return LearningFrame(self.step, self.steps, numbers, picture, rule=self.rule)
 
     def state(self) -> dict[str, object]:
         """Return everything that a checkpoint stores."""
@@ -115,34 +112,6 @@ class RuleTraining:
     def random(self) -> torch.Generator:
         """Return the random numbers of the next step."""
         return step_generator(self.settings.seed, self.step)
-
-
-def frames_of(
-    training: RuleTraining, checkpointer: Checkpointer, *, resume: bool
-) -> Generator[LearningFrame, Any, None]:
-    """Train, yielding a frame every second or two; with a checkpoint, `resume` continues from it.
-
-    The state is saved there now and then, and when the generator is closed early.
-    """
-    return checkpointer.frames_of(training, _frames(training, checkpointer), resume=resume)
-
-
-def _frames(training: RuleTraining, checkpointer: Checkpointer) -> Generator[LearningFrame, Any, None]:
-    reuse_memory()  # each step allocates and frees the same large blocks
-    begun, first, due = time.perf_counter(), training.step, 0.0
-    try:
-        if training.step:
-            yield training.frame(0.0)
-        while training.step < training.settings.training:
-            training.advance()
-            if time.perf_counter() < due and training.step < training.settings.training:
-                continue
-            started = time.perf_counter()
-            yield training.frame((training.step - first) / (started - begun))
-            due = started + max(1.0, 12 * (time.perf_counter() - started))
-            checkpointer.maybe_save(training.state())
-    finally:
-        checkpointer.write(training.state())
 
 
 def _schedule(step: int, steps: int) -> float:

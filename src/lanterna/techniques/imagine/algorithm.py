@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -28,7 +27,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from lanterna.devices import choose_device, fast_dtype, reuse_memory, without_dynamo
+from lanterna.devices import choose_device, fast_dtype, without_dynamo
 from lanterna.images.digits import random_shift
 from lanterna.networks.digits import CLASSES, SIDE
 from lanterna.techniques.checkpoint import Checkpointer, load_optimiser, step_generator
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
 _HAZE = 16 / 255  # light that is taken away: then as many pixels are black as in training digits
 _SHADE = 13 / 255  # darkness that is taken away: then as much ink is white as in training digits
 _DROPPED = 0.1  # the share of training digits that are shown without their class
-_PREVIEW_STEPS, _PREVIEW_SHARE = 6, 12  # a preview is due after so many times the time that it takes
+_PREVIEW_STEPS = 6
 _SHOWN = 10  # pictures of a preview
 _BATCH = 250  # pictures that are drawn at once
 
@@ -128,25 +127,7 @@ def learn(
     """
     checkpointer = Checkpointer(checkpoint, settings, [digits.images, digits.labels], checkpoint_every)
     training = Training(digits, settings, choose_device(device))
-    return checkpointer.frames_of(training, _frames(training, checkpointer), resume=resume)
-
-
-def _frames(training: Training, checkpointer: Checkpointer) -> Generator[LearningFrame, Any, None]:
-    reuse_memory()  # each step allocates and frees the same large blocks
-    begun, first, due = time.perf_counter(), training.step, 0.0
-    try:
-        if training.step:
-            yield training.frame(0.0)
-        while training.step < training.steps:
-            training.advance()
-            now = time.perf_counter()
-            if now < due and training.step < training.steps:
-                continue
-            yield training.frame((training.step - first) / (now - begun))
-            due = time.perf_counter() + max(1.0, _PREVIEW_SHARE * training.preview_seconds)
-            checkpointer.maybe_save(training.state())
-    finally:
-        checkpointer.write(training.state())
+    return checkpointer.train(training, resume=resume)
 
 
 class Training:
@@ -162,7 +143,6 @@ class Training:
         self.step, self.steps = 0, settings.steps(len(self.images))
         self.steps_an_epoch = self.steps // settings.epochs
         self.loss, self.losses, self.loss_sum = 0.0, 0, torch.zeros((), device=device)
-        self.preview_seconds = 0.0
         self._order, self._epoch = torch.empty(0, dtype=torch.int64), -1
 
     def advance(self) -> None:
@@ -197,9 +177,7 @@ class Training:
 
     def frame(self, steps_a_second: float) -> LearningFrame:
         """Draw ten pictures from the same noise as always, and return the frame."""
-        begun = time.perf_counter()
         picture = digit_row(draw(self.averaged, self.shown, steps=_PREVIEW_STEPS))
-        self.preview_seconds = time.perf_counter() - begun
         if self.losses:
             self.loss, self.losses = self.loss_sum.item() / self.losses, 0
             self.loss_sum.zero_()
