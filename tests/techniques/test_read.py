@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from lanterna.images import read_recipe
 from lanterna.images.digits import mnist
 from lanterna.networks.trained import open_trained
 from lanterna.surfaces.cli import main
+from lanterna.techniques.read import scorer
 from lanterna.techniques.read.algorithm import Read, read
 from lanterna.techniques.read.scorer import scorer_for
 from lanterna.techniques.train.results import expected_calibration_error
@@ -237,6 +239,27 @@ def test_scorers_are_cached_by_weights(network, trained: Path):
         again.get_parameter("layers.norm3.weight").mul_(2)
     assert scorer_for(again).statistics.means.max() > 1.5 * first.means.max()
     assert torch.equal(scorer_for(network).statistics.means, first.means)
+
+
+def test_scorers_are_cached_on_disk(network, private_home: Path, monkeypatch: pytest.MonkeyPatch):
+    """The next command computes no statistics; a damaged or missing file costs only time."""
+    monkeypatch.setattr(scorer, "_cache", {})
+    first = scorer_for(network).statistics
+    (file,) = (private_home / "features" / "digits").glob("*.safetensors")
+    monkeypatch.setattr(scorer, "_cache", {})
+    with monkeypatch.context() as patch:
+        patch.delattr(scorer.Scorer, "_compute_statistics")
+        again = scorer_for(network).statistics
+    assert again[2:] == first[2:]
+    assert torch.equal(again.means, first.means)
+    assert torch.equal(again.factor, first.factor)
+    file.write_bytes(file.read_bytes()[:1000])
+    monkeypatch.setattr(scorer, "_cache", {})
+    assert torch.equal(scorer_for(network).statistics.factor, first.factor)
+    shutil.rmtree(private_home / "features")
+    (private_home / "features").write_text("not a folder")
+    monkeypatch.setattr(scorer, "_cache", {})
+    assert torch.equal(scorer_for(network).statistics.factor, first.factor)
 
 
 def test_without_a_network_it_trains_one_first(network, monkeypatch: pytest.MonkeyPatch):

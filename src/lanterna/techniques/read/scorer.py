@@ -8,20 +8,30 @@ samples": Mahalanobis distance to the nearest class).
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
+from lanterna.errors import LanternaError
+from lanterna.files import atomic_write
 from lanterna.images.digits import mnist, random_handwriting
 from lanterna.images.recipe import weights_sha256
+from lanterna.settings import features_folder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lanterna.networks.network import Network
 
 _BATCH = 250  # a larger batch exceeds the CPU's caches
 _STATISTICS = 3_000  # training digits used for the mean and covariance of the features
 _VALIDATION = 1_500  # validation digits used for the distribution of distances
+_VERSION = 1  # of the statistics; raise it if they are computed differently
 
 
 class Scores(NamedTuple):
@@ -105,7 +115,7 @@ class Scorer:
         covariance = centred.T @ centred / len(centred)
         # Shrinkage, so that nearly constant features do not dominate the distance.
         loading = 0.02 * covariance.diagonal().mean() + 1e-6
-        factor = torch.linalg.cholesky(covariance + loading * torch.eye(len(covariance)))
+        factor = torch.linalg.cholesky(covariance + loading * torch.eye(len(covariance))).contiguous()
 
         images = validation.images[:_VALIDATION].float() / 255
         augmented = random_handwriting(images, torch.Generator().manual_seed(1))
@@ -128,14 +138,37 @@ _cache: dict[str, FeatureStatistics] = {}
 def scorer_for(network: Network) -> Scorer:
     """Return the scorer of a network.
 
-    Computing the statistics takes most of a second. They are cached by the network's layers and weights, so
-    that opening the same network again reuses them.
+    Computing the statistics takes more than a second. They are cached in memory and on disk, by the network's
+    layers and weights, so that the next page or the next command reuses them.
     """
     state = network.state_dict()
-    description = repr((network, {name: (value.device, value.stride()) for name, value in state.items()}))
-    key = f"{description} {weights_sha256(network)}"
-    scorer = Scorer(network, _cache.get(key))
-    _cache[key] = scorer.statistics
-    if len(_cache) > _MAX_CACHED:
-        _cache.pop(next(iter(_cache)), None)
-    return scorer
+    layers = repr((network, {name: (value.device, value.stride()) for name, value in state.items()}))
+    key = hashlib.sha256(f"{_VERSION} {layers} {weights_sha256(network)}".encode()).hexdigest()[:32]
+    if key not in _cache:
+        file = features_folder() / "digits" / f"{key}.safetensors"
+        statistics = _load_statistics(file)
+        if statistics is None:
+            statistics = Scorer(network).statistics
+            with contextlib.suppress(LanternaError):  # a disk that is full or read-only: compute them again
+                _save_statistics(statistics, file)
+        _cache[key] = statistics
+        if len(_cache) > _MAX_CACHED:
+            _cache.pop(next(iter(_cache)), None)
+    return Scorer(network, _cache[key])
+
+
+def _save_statistics(statistics: FeatureStatistics, file: Path) -> None:
+    means, factor, *distances = statistics
+    tensors = {"means": means, "factor": factor, "distances": torch.tensor(distances, dtype=torch.float64)}
+    with atomic_write(file) as temporary:
+        temporary.write_bytes(save(tensors))
+
+
+def _load_statistics(file: Path) -> FeatureStatistics | None:
+    """Load statistics; return None if there are none, or if they are damaged."""
+    try:
+        tensors = load(file.read_bytes())
+        typical, outlier = tensors["distances"].tolist()
+        return FeatureStatistics(tensors["means"], tensors["factor"], typical, outlier)
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return None
