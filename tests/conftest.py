@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 expect.set_options(timeout=TIMEOUT_MS)
 
-# Fixtures that make a test too slow for every commit: a browser, a studio, a kernel, a cluster, training.
-SLOW_FIXTURES = {"browser", "page", "studio", "kernel", "hosts", "trained"}
+# Fixtures that make a test too slow for every commit: a browser, a studio, the site, a kernel, training.
+SLOW_FIXTURES = {"browser", "page", "studio", "site", "kernel", "hosts", "trained"}
 
 FAILED = pytest.StashKey[bool]()
 

@@ -278,6 +278,7 @@ def test_force_starts_again_and_removes_only_its_own_files(photos, tmp_path):
     assert (tmp_path / "out/mine.txt").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_what_needs_no_picture_is_swept_too(tmp_path, monkeypatch, capsys):
     """Each picture of a sweep is the one that the technique's own command makes."""
     monkeypatch.chdir(tmp_path)

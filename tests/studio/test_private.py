@@ -38,6 +38,7 @@ def readable(*folders: Path) -> dict[str, str]:
     return {name: oct(mode) for name, mode in modes.items() if not S_ISLNK(mode) and mode & 0o077}
 
 
+@pytest.mark.slow
 def test_only_this_user_can_read_the_studios_files(tmp_path: Path) -> None:
     home = tmp_path / "new"
     with contextlib.closing(Server(tmp_path, home=home)) as served:

@@ -99,6 +99,7 @@ def test_rows_are_computed_in_parts_without_a_trace(rule, monkeypatch):
     assert (grown_picture(rule, 40, 12, seed=6) - whole).abs().max() > 1e-3
 
 
+@pytest.mark.slow
 def test_a_rule_learns_the_colours_of_its_picture(learned):
     assert learned[0].step == 1
     assert learned[-1].step == learned[-1].steps == QUICK.training
@@ -107,6 +108,7 @@ def test_a_rule_learns_the_colours_of_its_picture(learned):
     assert learned[-1].picture.shape == (3, 160, 160)
 
 
+@pytest.mark.slow
 def test_resumed_learning_ends_with_the_rule_of_uninterrupted(stripes, tmp_path):
     short, network = QUICK.changed({"training": 4}), open_network("vgg19")
     (whole,) = deque(learn(stripes, short, network), maxlen=1)
@@ -179,6 +181,7 @@ def test_learning_is_estimated_until_the_rule_is_there(monkeypatch, capsys):
     assert large.memory - small.memory == 2 * 48 * (2048**2 - 64**2)
 
 
+@pytest.mark.slow
 def test_stopped_learning_saves_the_texture_so_far_and_goes_on(quick, monkeypatch):
     @contextmanager
     def press_at_once():

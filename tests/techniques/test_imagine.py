@@ -115,6 +115,7 @@ def test_guidance_goes_on_from_any_digit_to_the_class():
     assert torch.allclose(beyond, torch.full_like(x, 2.0))  # no digit is lighter than 1
 
 
+@pytest.mark.slow
 def test_the_loss_falls_and_digits_are_drawn_as_asked(frames, digits):
     losses = [frame.numbers["loss"] for frame in frames]
     assert losses[-1] < losses[0] / 4
@@ -136,6 +137,7 @@ def test_what_is_almost_black_or_white_becomes_so_and_the_rest_stays_in_order():
     assert (light.diff() >= 0).all()
 
 
+@pytest.mark.slow
 def test_a_seed_draws_the_same_digits_and_another_seed_others(frames):
     network = frames[-1].network
     four = draw(network, one_hot(torch.tensor([0, 1, 1, 0])), seed=3, steps=4)
@@ -164,6 +166,7 @@ def test_resumed_learning_ends_with_the_weights_of_uninterrupted(digits, tmp_pat
         learn(digits, short, checkpoint=checkpoint, resume=True)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("trained")
 def test_imagined_digits_are_read_looked_into_and_dreamed_with(frames, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -248,6 +251,7 @@ def test_the_command_learns_once_and_its_recipe_makes_the_picture_again(quick, m
     assert "is damaged: delete it, and the network learns again" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_between_like_sheet_and_film(quick):
     assert run("--between", "0", "1", "--pictures", "5", "--steps", "3") == 0
     way = open_picture(quick / "imagine-between.png")[0].unflatten(1, (5, 112))  # (112, 5, 112)
@@ -372,6 +376,7 @@ def press_at_once():
     yield lambda: True
 
 
+@pytest.mark.slow
 def test_stopped_learning_saves_the_digits_so_far_and_goes_on(quick, monkeypatch, capsys):
     with monkeypatch.context() as patched:
         patched.setattr(preview, "stoppable", press_at_once)
@@ -391,6 +396,7 @@ def test_stopped_learning_saves_the_digits_so_far_and_goes_on(quick, monkeypatch
     assert torch.equal(open_picture(whole), resumed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "again", "doing", "count"),
     [

@@ -92,6 +92,7 @@ def folder(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("folder")
 def test_the_command_line_has_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
@@ -128,6 +129,7 @@ def test_the_command_line_has_it(capsys: pytest.CaptureFixture[str]) -> None:
         assert len(error.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_rerun_and_render_make_its_pictures(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["strokes", "cat.png", "--radius", "3", "-o", "out.png", "--quiet"]) == 0
     recipe = read_recipe("out.png")
@@ -150,6 +152,7 @@ def test_rerun_and_render_make_its_pictures(folder: Path, capsys: pytest.Capture
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_technique_of_words_answers_for_each_picture(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -79,6 +79,7 @@ def test_equal_parameters_are_within_five_per_cent(target, size):
         assert sum(each.numel() for each in network.parameters()) == pytest.approx(target, rel=0.05)
 
 
+@pytest.mark.slow
 def test_parameters_and_bytes_are_those_of_the_file(frames, tmp_path):
     for runner in frames[-1].runners.values():
         runner.painting.save(tmp_path / "painting.safetensors")

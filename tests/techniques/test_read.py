@@ -186,6 +186,7 @@ def test_several_pages_are_read_and_drawn_into_a_folder(
     assert main(["read", "bad.png", "--network", "dense"]) == 2
 
 
+@pytest.mark.slow
 def test_the_command_trains_a_network_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], private_home: Path
 ):

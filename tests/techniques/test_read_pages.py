@@ -110,6 +110,7 @@ def test_boxes_lines_and_corners_are_no_digits(network):
     assert sum(not reading.doubtful for reading in page) <= 1
 
 
+@pytest.mark.slow
 def test_digits_are_not_lost_as_other_symbols():
     """At most one in a thousand of MNIST's test digits is taken for no digit."""
     images = mnist("test").images.float() / 255

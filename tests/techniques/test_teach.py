@@ -155,6 +155,7 @@ def test_a_taught_network_can_be_used_like_any_other(taught_network, textures, t
     assert "cannot read digits" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_classify_agrees_with_the_test_results(taught_network, textures):
     """The saved network gives each held-out picture the answer that is in the results."""
     results = json.loads((trained_folder(taught_network) / "results.json").read_text())

@@ -122,6 +122,7 @@ def test_a_snapshot_agrees_with_the_network_at_that_step(conv_film):
         torch.testing.assert_close(values, outputs[layer][0].detach(), atol=tolerance, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("which", "first"), [("conv_film", "layers.conv1.weight"), ("dense_film", "layers.hidden1.weight")]
 )
