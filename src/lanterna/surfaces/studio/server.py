@@ -302,7 +302,8 @@ def listening_socket(
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for candidate in [port] if port is not None else [default, 0]:
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        # With its protocol, so that asyncio sets TCP_NODELAY: else answers wait 40 ms for an acknowledgement.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, candidate))
