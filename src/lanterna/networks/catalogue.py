@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,7 @@ def networks() -> list[Listing]:
             "the shelf",
             all(shelf.is_fetched(item) for item in shelf_items(name)),
             f"lanterna shelf fetch {' '.join(shelf_items(name))}",
-            *_sizes(_plan(name)),
+            *_pretrained_sizes(name),
         )
         for name, what in _PRETRAINED.items()
     ]
@@ -100,6 +101,11 @@ def networks() -> list[Listing]:
 def network_names() -> list[str]:
     """List the names of the networks that can be fetched and of those trained locally."""
     return [*_PRETRAINED, *_trained_names()]
+
+
+@cache  # building one takes 30 ms
+def _pretrained_sizes(name: str) -> tuple[tuple[int, ...], int, int]:
+    return _sizes(_plan(name))
 
 
 def _sizes(network: Network) -> tuple[tuple[int, ...], int, int]:
