@@ -25,7 +25,7 @@ except ImportError:  # Windows: nothing is locked there, and nothing removed
     fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 MARKER = ".made-by-lanterna"
 """A file in each working folder: a folder without one belongs to somebody else, whatever its name."""
@@ -302,6 +302,13 @@ def refuse_to_overwrite(path: Path, *, force: bool, instead: str = "choose anoth
         raise UsageError(f"{path} cannot be written: {folder} is not a folder")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(f"{path} cannot be written: {folder} may not be written to")
+
+
+def refuse_to_replace(path: Path, inputs: Iterable[Path]) -> None:
+    """Raise `UsageError` if `path`, where a result will be saved, is one of the files it is made from."""
+    for file in inputs:
+        if path.exists() and file.exists() and path.samefile(file):
+            raise UsageError(f"{path} is what the result is made from: choose another name for the result")
 
 
 def format_size(count: float) -> str:

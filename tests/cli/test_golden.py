@@ -35,6 +35,7 @@ ERRORS = """
     teach empty
     look
     look missing.png
+    look cat.png -o cat.png --force
     feature --channel 1
     feature relu1 --size 0
     dream
@@ -47,6 +48,7 @@ ERRORS = """
     dream cat.png --network nonsense
     dream cat.png --network os:abort --class cat
     dream cat.png -o taken.png
+    dream cat.png -o cat.png --force
     dream cat.png -o out.xyz
     dream cat.png --mask missing.png
     dream cat.png --resume

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from lanterna.devices import reuse_memory
 from lanterna.errors import UsageError
-from lanterna.files import atomic_write, format_size, refuse_to_overwrite
+from lanterna.files import atomic_write, format_size, refuse_to_overwrite, refuse_to_replace
 from lanterna.images import open_picture
 from lanterna.networks import class_index, note_on, open_network, shelf_items, to_input
 from lanterna.networks.digits import DIGIT_INPUT
@@ -80,6 +80,7 @@ def look(
     name = "standard input" if str(picture) == "-" else picture.name
     path = output or Path(f"{'picture' if str(picture) == '-' else picture.stem}-look.html")
     refuse_to_overwrite(path, force=force)
+    refuse_to_replace(path, [picture])
     if question.digit is not None and question.digit < 1:
         raise UsageError(f"--digit: expected a number from 1, got {question.digit}")
     source = sys.stdin.buffer.read() if str(picture) == "-" else picture

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import LanternaError, UsageError
+from lanterna.files import refuse_to_replace
 from lanterna.images import check_picture_path, open_picture
 from lanterna.surfaces.cli.common import emit_json, progress, say, show
 from lanterna.surfaces.cli.run_picture import create_job
@@ -81,6 +82,7 @@ def _check_output_paths(request: Request, options: Mapping[str, Any]) -> Sequenc
         raise UsageError("two pictures would be written to the same file: give them one by one")
     for path in flat:
         check_picture_path(path, force=options["force"])
+        refuse_to_replace(path, chain.from_iterable(request.files.values()))
     return paths
 
 

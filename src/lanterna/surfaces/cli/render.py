@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from lanterna.errors import UsageError
+from lanterna.files import refuse_to_replace
 from lanterna.images import open_picture
 from lanterna.images.decoding import describe_unread, is_folder
 from lanterna.images.film_reading import FilmReader, open_film
@@ -214,6 +215,7 @@ def render(
         raise UsageError("--sweep: a setting is swept twice: give all of its values at once")
     pictures, request, carried = _parse(source, verb, words, options)
     options.check(request.technique, pictures, force=force)
+    refuse_to_replace(path, [source])
     if is_folder(source) and (unread := describe_unread(each.name for each in source.iterdir())):
         say(unread, quiet=quiet)
     workers.check()

@@ -6,11 +6,12 @@ import sys
 import time
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lanterna.errors import UsageError
-from lanterna.files import format_size, refuse_to_overwrite
+from lanterna.files import format_size, refuse_to_overwrite, refuse_to_replace
 from lanterna.images import check_picture_path
 from lanterna.images.films import check_film_path, default_film_path
 from lanterna.images.pictures import check_print_path
@@ -176,13 +177,16 @@ class _OutputPaths:
         self.output: Path = options.get("output") or Path(f"{name}.png")
         self.sidecar = self.output.with_suffix(technique.sidecar[1]) if technique.sidecar else None
         self.has_picture = technique.output is not declared.Output.FILM and self.output != self.sidecar
+        self.inputs = [*chain.from_iterable(request.files.values())]
 
     def check(self, *, overwrite: bool) -> None:
-        """Raise UsageError if one of the files cannot be written."""
+        """Raise UsageError if one of the files cannot be written, or is one of the inputs."""
         if self.film:
             check_film_path(self.film, force=overwrite)
+            refuse_to_replace(self.film, self.inputs)
         if self.has_picture:
             check_picture_path(self.output, force=overwrite)
+            refuse_to_replace(self.output, self.inputs)
         if self.sidecar:
             refuse_to_overwrite(self.sidecar, force=overwrite)
         if getattr(self.settings, "print", None) and self.technique.output is declared.Output.PICTURE:
