@@ -135,7 +135,7 @@ export function Strip() {
                 </span>
               </a>
             `
-            : html`<span class="now quiet">Nothing is running.</span>`
+            : html`<span class="now quiet">The queue is empty.</span>`
       }
       <button
         type="button"
