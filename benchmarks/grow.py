@@ -1,11 +1,12 @@
-"""Textures that grow: training, growing in torch, and the page in a browser.
+"""Textures and shapes that grow: training, growing in torch, and the page in a browser.
 
     python benchmarks/grow.py [--quick] [--steps 40] [--size 512]
 
 Printed are:
 
 - seconds of a step of training, the median, and the process's peak memory, for each side of the planes; the
-  number of the rule's own steps in each is random, and the same for all;
+  number of the rule's own steps in each is random, and the same for all; and the same for a shape, a disc of
+  40 cells, after as many steps as fill its planes;
 - frames a second of the rule in torch: two steps of the rule, and the picture;
 - frames a second of the page in headless Chromium, which computes WebGL2 on the processor (SwiftShader): two
   steps of the rule, shown, and one pixel read back so that they have been computed. A graphics card takes a
@@ -30,6 +31,7 @@ from lanterna.networks import open_network
 from lanterna.techniques.grow.algorithm import Learning, Training, example_of
 from lanterna.techniques.grow.page import texture_page
 from lanterna.techniques.grow.rule import Rule, colours, grown_picture, nothing
+from lanterna.techniques.grow.shape import ShapeLearning, ShapeTraining, drawing_of
 
 FRAMES = """([size, count]) => {
   const { texture } = document.getElementById("cells");
@@ -54,6 +56,16 @@ def training(side, steps):
     state.advance()
     seconds = [bench.timed(state.advance)[0] for _ in range(steps)]
     return {"seconds a step": round(statistics.median(seconds), 3), "peak MB": bench.peak_mb()}
+
+
+def training_a_shape(steps):
+    """Return the median seconds of a step of a grown shape, and the peak memory in MB."""
+    settings = ShapeLearning()
+    away = torch.arange(128) - 63.5
+    disc = (away[:, None] ** 2 + away**2 > 50**2).float().expand(3, -1, -1)
+    state = ShapeTraining(drawing_of(disc, settings.detail), settings)
+    seconds = [bench.timed(state.advance)[0] for _ in range(4 * steps)]
+    return {"seconds a step": round(statistics.median(seconds[-steps:]), 3), "peak MB": bench.peak_mb()}
 
 
 def moving():
@@ -109,6 +121,7 @@ def main():
 
     for side in options.sides:
         note(f"training, {side} × {side}", bench.apart(training, side, options.steps))
+    note("training, a shape", bench.apart(training_a_shape, options.steps))
     note(f"in torch, {options.size} px", bench.apart(in_torch, options.size, options.frames))
     note(f"in the page, {options.size} px", in_page(options.size, options.frames))
     bench.show(figures)
