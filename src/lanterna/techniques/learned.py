@@ -45,7 +45,9 @@ class LearnedOnce(Generic[LearningFrame]):
     ) -> None:
         self.job, self.file, self._save = job, file, save
         self._frames: Generator[LearningFrame, Any, None] | None = None
-        self._own = unfinished(file)
+        self._checkpoint = unfinished(file)
+        if job.technique.resumes and job.checkpoint:
+            self._checkpoint = job.checkpoint
         self.steps = 0
         if not file.is_file():
             refuse_to_overwrite(file, force=True)
@@ -54,16 +56,16 @@ class LearnedOnce(Generic[LearningFrame]):
     def _begun(
         self, begin: Callable[[dict[str, Any]], tuple[Generator[LearningFrame, Any, None], int]]
     ) -> tuple[Generator[LearningFrame, Any, None], int]:
-        if self.job.technique.resumes and self.job.checkpoint:
+        if self._checkpoint == self.job.checkpoint:
             return begin(self.job.checkpointing)
-        resume = self._own.exists()
+        resume = self._checkpoint.exists()
         try:
-            return begin({"checkpoint": self._own, "resume": resume})
+            return begin({"checkpoint": self._checkpoint, "resume": resume})
         except LanternaError:
             if not resume:
                 raise
-            self._own.unlink(missing_ok=True)  # damaged, or of another version
-            return begin({"checkpoint": self._own})
+            self._checkpoint.unlink(missing_ok=True)  # damaged, or of another version
+            return begin({"checkpoint": self._checkpoint})
 
     def frames(self) -> Iterator[LearningFrame]:
         """Yield the frames of learning, if any, and save what was learned."""
@@ -74,7 +76,7 @@ class LearnedOnce(Generic[LearningFrame]):
                 yield frame
         self._frames = None
         self._save(frame)
-        self._own.unlink(missing_ok=True)
+        self._checkpoint.unlink(missing_ok=True)
 
     def then(self, use: Callable[[], Iterator[Frame]], steps: int, doing: str) -> Frames:
         """Yield the frames of learning, if any, and then those of `use`, which takes `steps`, as one run.

@@ -102,7 +102,6 @@ def run_picture(request: Request, options: Mapping[str, Any]) -> int | None:
         unit = "frames" if film and not learning else f"steps of {part}" if part else "steps"
         hint = ", so rerun makes all steps"
         if checkpoint and part and not learning:
-            checkpoint.unlink(missing_ok=True)  # it continues the learning, which is done
             hint = ": what it learned is saved, and rerun makes all steps"
         elif film or (checkpoint and checkpoint.exists()):
             hint = ": add --resume to the same command to continue"
