@@ -210,6 +210,9 @@ def serve(
         opened(address)
         if browser is not None:
             browser()
+            from lanterna.surfaces.studio.describe import studio_description
+
+            studio_description()  # the page asks for it first: import torch while the browser starts
 
     async def run() -> None:
         announcing = asyncio.create_task(_when_started(server, begin))
