@@ -119,7 +119,11 @@ def test_a_folder_is_rendered_and_missing_pictures_again(tmp_path, monkeypatch, 
     assert main(other) == 2
     assert "has a run with other pictures or settings" in capsys.readouterr().err
     assert kept(tmp_path / "out") == before
-    assert main([*command[:-4], "-o", "photos"]) == 2
+    assert main([*command[:-4], "-o", "photos", "--force"]) == 2
+    assert "photos is what the result is made from" in capsys.readouterr().err
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/letter.txt").write_text("Dear")
+    assert main([*command[:-4], "-o", "mine", "--force"]) == 2
     assert "contains other files" in capsys.readouterr().err
 
 
