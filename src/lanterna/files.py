@@ -305,10 +305,16 @@ def refuse_to_overwrite(path: Path, *, force: bool, instead: str = "choose anoth
 
 
 def refuse_to_replace(path: Path, inputs: Iterable[Path]) -> None:
-    """Raise `UsageError` if `path`, where a result will be saved, is one of the files it is made from."""
+    """Raise `UsageError` if `path`, where a result will be saved, is one of the files it is made from.
+
+    It may be a file in a folder of them as well.
+    """
     for file in inputs:
-        if path.exists() and file.exists() and path.samefile(file):
-            raise UsageError(f"{path} is what the result is made from: choose another name for the result")
+        if path.exists() and file.exists():
+            if path.samefile(file):
+                raise UsageError(f"{path} is what the result is made from: choose another name")
+            if path.is_file() and file.is_dir() and path.parent.samefile(file):
+                raise UsageError(f"{path} is one of the files in {file} that are used: choose another folder")
 
 
 def format_size(count: float) -> str:

@@ -154,6 +154,8 @@ def test_the_recipe_lists_inputs_which_can_be_changed(capsys):
     assert not torch.equal(pixels("one.png"), pixels("two.png"))
     assert main(["rerun", "one.png", "--set", "mask=left.png", "-o", "three.png"]) == 2
     assert "mask: expected as many files as in the recipe, got 1 for 2" in capsys.readouterr().err
+    assert main(["rerun", "one.png", "-o", "coffee.png", "--force"]) == 2
+    assert "coffee.png is what the result is made from" in capsys.readouterr().err
 
 
 @pytest.mark.slow

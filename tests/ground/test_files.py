@@ -17,6 +17,7 @@ from lanterna.files import (
     make_private,
     read_regular,
     refuse_to_overwrite,
+    refuse_to_replace,
     sha256,
 )
 
@@ -118,6 +119,21 @@ def test_nothing_is_imported_from_the_current_folder(words, tmp_path, empty_home
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "ran").exists(), (tmp_path / "ran").read_text()
     del empty_home
+
+
+def test_a_result_never_replaces_what_it_is_made_from(tmp_path):
+    (tmp_path / "mine").mkdir()
+    for name in ("cat.png", "mine/3.png"):
+        (tmp_path / name).touch()
+    (tmp_path / "link.png").symlink_to(tmp_path / "cat.png")
+    inputs = [tmp_path / "cat.png", tmp_path / "mine"]
+    for name in ("cat.png", "mine/../cat.png", "link.png", "mine"):
+        with pytest.raises(UsageError, match="is what the result is made from: choose another name"):
+            refuse_to_replace(tmp_path / name, inputs)
+    with pytest.raises(UsageError, match=r"3\.png is one of the files in .*mine that are used"):
+        refuse_to_replace(tmp_path / "mine/3.png", inputs)
+    for name in ("dog.png", "mine/4.png"):
+        refuse_to_replace(tmp_path / name, inputs)
 
 
 # As the installed script: its own folder comes first, not the current one.

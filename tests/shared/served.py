@@ -66,6 +66,7 @@ class Server:
         *,
         headers: dict[str, str] | None = None,
         token: str | None = "",
+        timeout: float = TIMEOUT,
     ) -> tuple[int, bytes, dict[str, str]]:
         """Send a request; without a token if `token` is None."""
         all_headers = {} if token is None else {"Authorization": f"Bearer {token or self.token}"}
@@ -77,7 +78,7 @@ class Server:
         )
         opener = urllib.request.build_opener(_NoRedirects)
         try:
-            with opener.open(request, timeout=TIMEOUT) as response:
+            with opener.open(request, timeout=timeout) as response:
                 return response.status, response.read(), dict(response.headers)
         except urllib.error.HTTPError as error:
             with error:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from browsing import SHIFTS, drop, go, settings_in, violations, wait_until_settled
+from browsing import SHIFTS, TIMEOUT_MS, drop, go, settings_in, violations, wait_until_settled
 from lanterna import open_picture
 from lanterna.techniques.style.instant import Instant, instant
 from served import Server
@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("wall")
 
 
+PAINTED_MS = 5 * TIMEOUT_MS  # the wall is painted at the lowest priority: a busy machine takes minutes
+
+
 def styled(studio: Server, picture: str, query: str) -> np.ndarray:
-    status, content, headers = studio.request("GET", f"/api/pictures/{picture}/styled?{query}")
+    path = f"/api/pictures/{picture}/styled?{query}"
+    status, content, headers = studio.request("GET", path, timeout=PAINTED_MS / 1000)
     assert (status, headers["content-type"]) == (200, "image/jpeg")
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB").resize((12, 8)), dtype=float)
 
@@ -70,7 +74,7 @@ def test_a_click_paints_in_a_built_in_style(page: Page, studio: Server):
     go(page, "#/style?kind=instant&size=96&brush=3")
     styles = page.get_by_role("button", name=re.compile("^Paint in built-in style"))
     expect(styles).to_have_count(26)
-    expect(page.locator(".styled[data-state=loaded]").nth(2)).to_be_attached()
+    expect(page.locator(".styled[data-state=loaded]").nth(2)).to_be_attached(timeout=PAINTED_MS)
     assert page.evaluate("shifts") < 0.02
     assert violations(page) == []
     # While another job runs, a click queues, and the wall can be shown again.
@@ -101,7 +105,8 @@ def test_a_painting_of_ones_own_is_one_drop_away(page: Page, studio: Server):
     expect(page.locator(".style-cell").first).to_be_visible()
     assert drop(page, ".choose-cell >> nth=1", 1)
     own = page.get_by_role("button", name="Paint in the style of Cat 0")
-    expect(own.locator(".styled[data-state=loaded]")).to_be_attached()
+    expect(page.get_by_role("button", name="style: Cat 0.png. Choose another")).to_be_visible()
+    expect(own.locator(".styled[data-state=loaded]")).to_be_attached(timeout=PAINTED_MS)
     page.reload()
     page.get_by_role("button", name="Remove Cat 0.png from the wall").click()
     expect(own).to_have_count(0)
@@ -121,7 +126,7 @@ def test_the_wall_stops_when_one_leaves_the_room(page: Page, studio: Server, tmp
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if "/styled" in request.url else None)
     go(page, f"#/style?in.picture={picture}")
-    expect(page.locator(".styled[data-state=loaded]").nth(1)).to_be_attached()
+    expect(page.locator(".styled[data-state=loaded]").nth(1)).to_be_attached(timeout=PAINTED_MS)
     page.evaluate("location.hash = '#/gallery'")
     expect(page.get_by_role("heading", name="Gallery")).to_be_visible()
     wait_until_settled(page)
@@ -130,7 +135,7 @@ def test_the_wall_stops_when_one_leaves_the_room(page: Page, studio: Server, tmp
     styled(studio, picture, "built_in=25")  # after whatever was still being painted
     assert len(asked) == before
     go(page, f"#/style?in.picture={picture}")  # what has been painted comes from the cache
-    expect(page.locator(".styled[data-state=loaded]").nth(before - 1)).to_be_attached()
+    expect(page.locator(".styled[data-state=loaded]").nth(before - 1)).to_be_attached(timeout=PAINTED_MS)
     # On a phone the wall is no wider than the window, and the settings follow within a screen.
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") == 390

@@ -23,6 +23,8 @@ from lanterna.techniques.grow.algorithm import Learning, Training, example_of, l
 from lanterna.techniques.grow.estimate import estimate_growth, seconds_to_learn
 from lanterna.techniques.grow.page import texture_page
 from lanterna.techniques.grow.rule import CHANNELS, Rule, changing, grown, grown_picture, open_rule
+from lanterna.techniques.grow.saved import rule_file
+from lanterna.techniques.learned import LearnedOnce, unfinished
 from lanterna.techniques.rerun import command_line
 
 QUICK = Learning(training=20, side=32, detail=32, learning_rate=3e-4)
@@ -197,6 +199,34 @@ def test_stopped_learning_saves_the_texture_so_far_and_goes_on(quick, monkeypatc
     assert run(*words, "--resume") == 0
     assert (open_picture(quick / "grow.png") - stopped).abs().max() > 0
     assert not (quick / "grow.unfinished").exists()
+
+
+def test_a_damaged_rule_is_named_and_a_picture_not_replaced_by_one(quick, private_home, capsys):
+    words = ["--training", "3", "--side", "32", "--detail", "32", "-o", "x.png"]
+    (quick / "stripes.png").rename("x.safetensors")
+    assert main(["grow", "x.safetensors", *words, "--force"]) == 2
+    assert "x.safetensors is what the result is made from" in capsys.readouterr().err
+    (quick / "x.safetensors").rename("stripes.png")
+    learning = Learning(training=3, side=32, detail=32)
+    (private_home / "networks").mkdir()
+    rule_file(example_of(open_picture("stripes.png"), 32), learning).touch()
+    assert main(["grow", "stripes.png", *words]) == 1
+    assert "is damaged: delete it, and the rule is learned again" in capsys.readouterr().err
+
+
+def test_learning_that_cannot_be_resumed_begins_again_and_says_so(tmp_path):
+    said = []
+    job = SimpleNamespace(technique=SimpleNamespace(resumes=False), checkpoint=None, notify=said.append)
+    unfinished(tmp_path / "rule").write_bytes(b"half of it")
+
+    def begin(options):
+        if options.get("resume"):
+            raise LanternaError("damaged")
+        return (each for each in ()), 3
+
+    assert LearnedOnce(job, tmp_path / "rule", begin, save=None).steps == 3
+    assert said == ["what was learned so far could not be read: learning begins again"]
+    assert not unfinished(tmp_path / "rule").exists()
 
 
 def test_a_film_ends_where_it_begins(rule, monkeypatch, tmp_path):

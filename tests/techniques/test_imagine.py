@@ -458,3 +458,13 @@ def test_how_long_learning_takes_is_said_before(quick, digits, monkeypatch, caps
     few_drawings(quick / "mine", digits, 200)
     assert main(["imagine", "--of", "mine"] if own else ["imagine"]) == 130
     assert re.match(r"about \d[^,\n]*, .*\ncomputing on", capsys.readouterr().err)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_network_that_learned_for_fewer_epochs_is_named(monkeypatch, capsys):
+    there = technique.network_file(Learning(epochs=2))
+    there.parent.mkdir()
+    there.touch()
+    monkeypatch.setattr(preview, "stoppable", press_at_once)
+    assert main(["imagine"]) == 130
+    assert "a network that learned with --epochs 2 is there: add that to use it" in capsys.readouterr().err

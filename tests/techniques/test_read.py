@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 import pages
 from lanterna.images import read_recipe
@@ -203,6 +205,9 @@ def test_the_command_trains_a_network_first(
     assert [line.split()[0] for line in output[2:4]] == ["1", "2"]
     assert main(command) == 0
     assert "trained" not in capsys.readouterr().err
+    monkeypatch.setattr(Train, "presets", {"fast": quick.changed({"network": "conv"}).model_dump()})
+    assert main(command[:-2]) == 0
+    assert "training it first, once; --network dense uses the one that is there" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("empty_home")
@@ -254,9 +259,24 @@ def test_scorers_are_cached_on_disk(network, private_home: Path, monkeypatch: py
     assert again[2:] == first[2:]
     assert torch.equal(again.means, first.means)
     assert torch.equal(again.factor, first.factor)
-    file.write_bytes(file.read_bytes()[:1000])
-    monkeypatch.setattr(scorer, "_cache", {})
-    assert torch.equal(scorer_for(network).statistics.factor, first.factor)
+    good = load_file(file)
+    for damaged in (
+        {},
+        {"means": good["means"][:5]},
+        {"means": good["means"].half()},
+        {"factor": good["factor"] * torch.nan},
+        {"factor": 0 * good["factor"]},
+        {"distances": 0 * good["distances"]},
+        {"distances": good["distances"][0]},
+    ):
+        file.unlink()
+        if damaged:
+            save_file(good | damaged, file)
+        else:
+            os.mkfifo(file)
+        monkeypatch.setattr(scorer, "_cache", {})
+        assert torch.equal(scorer_for(network).statistics.factor, first.factor)
+        assert torch.equal(load_file(file)["factor"], first.factor)
     shutil.rmtree(private_home / "features")
     (private_home / "features").write_text("not a folder")
     monkeypatch.setattr(scorer, "_cache", {})

@@ -65,6 +65,7 @@ class LearnedOnce(Generic[LearningFrame]):
             if not resume:
                 raise
             self._checkpoint.unlink(missing_ok=True)  # damaged, or of another version
+            self.job.notify("what was learned so far could not be read: learning begins again")
             return begin({"checkpoint": self._checkpoint})
 
     def frames(self) -> Iterator[LearningFrame]:

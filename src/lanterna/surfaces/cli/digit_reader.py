@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lanterna.networks.catalogue import DIGIT_NETWORKS
 from lanterna.networks.trained import CHECKPOINT, is_trained, trained_folder
 from lanterna.surfaces.cli import preview
 from lanterna.surfaces.cli.common import say
@@ -30,7 +31,9 @@ def open_or_train(name: str, *, device: str, quiet: bool = False) -> Network:
     """
     if name not in ("conv", "dense") or is_trained(name):
         return technique.open_or_train(name, device=device)
-    say(f"there is no network {name} yet: training it first, once", quiet=quiet)
+    others = [other for other in DIGIT_NETWORKS if is_trained(other)]
+    instead = f"; --network {others[0]} uses the one that is there" if others else ""
+    say(f"there is no network {name} yet: training it first, once{instead}", quiet=quiet)
     if (trained_folder(name) / CHECKPOINT).exists():
         say(f"a training of {name} was stopped: lanterna train {name} --resume continues it", quiet=quiet)
     with watching(quiet=quiet) as watch:

@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from lanterna.errors import UsageError
+from lanterna.files import refuse_to_replace
 from lanterna.images import Recipe, check_picture_path, read_recipe, save_picture
 from lanterna.images.film_reading import read_film_recipe
 from lanterna.images.recipe import printable
@@ -85,6 +86,7 @@ def rerun(
     path = output or _free_name(picture)
     check_picture_path(path, force=force)
     recipe = locate_inputs(recipe, None if picture == Path("-") else picture.parent)
+    refuse_to_replace(path, [Path(each.path) for each in recipe.inputs])
     result, new = rerun_recipe(recipe, trust=trust)
     save_picture(result, path, recipe=new, force=force, **print_options(new, path))
     reasons = [] if assigned else differences(old, new)

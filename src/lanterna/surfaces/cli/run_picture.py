@@ -188,6 +188,7 @@ class _OutputPaths:
             refuse_to_replace(self.output, self.inputs)
         if self.sidecar:
             refuse_to_overwrite(self.sidecar, force=overwrite)
+            refuse_to_replace(self.sidecar, self.inputs)
         if getattr(self.settings, "print", None) and self.technique.output is declared.Output.PICTURE:
             check_print_path(self.output)
 

@@ -27,7 +27,7 @@ def studio(
     """Open the studio: everything live, in your browser.
 
     Ctrl-C closes it; jobs resume when it is opened again. The address that it
-    prints contains a token, new each time, without which nobody can use it.
+    prints contains a token, without which nobody can use the studio.
     """
     from lanterna.files import private_umask
     from lanterna.surfaces.studio.server import open_address, open_browser, serve

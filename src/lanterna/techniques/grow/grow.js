@@ -361,8 +361,9 @@ function mount() {
     const each = (now - times[0]) / 30;
     times = [];
     if (each > SLOW && texture.side > SMALLEST && !first) texture.resize(texture.side / 2);
-    by("rate").textContent =
-      `${Math.round(1000 / each)} frames a second, ${texture.side} × ${texture.side} cells`;
+    const rate = Math.round(1000 / each);
+    const frames = rate === 1 ? "1 frame" : `${rate} frames`;
+    by("rate").textContent = `${frames} a second, ${texture.side} × ${texture.side} cells`;
   }
 
   const place = () => [brush.x, brush.y].map((part) => (part * texture.side) / texture.scale);

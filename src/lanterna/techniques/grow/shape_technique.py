@@ -12,8 +12,16 @@ from torch import Tensor
 
 from lanterna.techniques.derive import film_of
 from lanterna.techniques.grow.estimate import seconds_to_learn
-from lanterna.techniques.grow.rule import Rule, check_values, grown, open_rule
-from lanterna.techniques.grow.saved import SHORT, SUFFIX, describe, learned_once, note_if_plain, rule_file
+from lanterna.techniques.grow.rule import Rule, check_values, grown
+from lanterna.techniques.grow.saved import (
+    SHORT,
+    SUFFIX,
+    describe,
+    learned_once,
+    note_if_plain,
+    open_learned,
+    rule_file,
+)
 from lanterna.techniques.grow.shape import ShapeLearning, ShapeTraining, drawing_of, learn_shape
 from lanterna.techniques.grow.training import LearningFrame
 from lanterna.techniques.octaves import resized
@@ -94,7 +102,7 @@ def _growing(rule: Rule, settings: Shape) -> Generator[_Grown, Any, None]:
 
 def _shape(job: Job) -> Work:
     learned, settings = _learned(job), job.settings
-    frames = learned.then(lambda: _growing(open_rule(learned.file), settings), settings.steps, "growing")
+    frames = learned.then(lambda: _growing(open_learned(learned.file), settings), settings.steps, "growing")
     notes: list[str] = []
 
     def results(frame: LearningFrame | _Grown, _: Any) -> list[Result]:
@@ -142,7 +150,7 @@ SHAPE = Technique(
 def _film(job: Job, done: int) -> Frames:
     """Yield the frames after `done`: in the first half it grows, then half of it is wiped and regrows."""
     settings: ShapeFilm = job.settings
-    rule, count = open_rule(_learned(job).file), settings.frames
+    rule, count = open_learned(_learned(job).file), settings.frames
     assert rule.first
     side = rule.first.side
     cells, number = rule.beginning(side, side), 0

@@ -22,7 +22,7 @@ from lanterna.techniques.derive import film_of
 from lanterna.techniques.grow.algorithm import Learning, Training, example_of, learn
 from lanterna.techniques.grow.estimate import estimate_growth, seconds_to_learn
 from lanterna.techniques.grow.page import check_rules, still, texture_page
-from lanterna.techniques.grow.rule import Rule, grown, grown_picture, open_rule
+from lanterna.techniques.grow.rule import Rule, grown, grown_picture
 from lanterna.techniques.grow.saved import (
     RULE,
     SHORT,
@@ -31,6 +31,7 @@ from lanterna.techniques.grow.saved import (
     given_rule,
     learned_once,
     note_if_plain,
+    open_learned,
     rule_file,
 )
 from lanterna.techniques.grow.shape_technique import SHAPE, SHAPE_FILM
@@ -111,7 +112,7 @@ def _growing(rule: Rule, settings: Growing) -> Generator[_Grown, Any, None]:
 
 def _grow(job: Job) -> Work:
     learned, settings = _learned(job), job.settings
-    frames = learned.then(lambda: _growing(open_rule(learned.file), settings), settings.steps, "growing")
+    frames = learned.then(lambda: _growing(open_learned(learned.file), settings), settings.steps, "growing")
     notes: list[str] = []
 
     def results(frame: LearningFrame | _Grown, _: Any) -> list[Result]:
@@ -243,7 +244,7 @@ def _film(job: Job, done: int) -> Frames:
     The last third of the film is blended from frames after its end to those before its beginning.
     """
     settings: Film = job.settings
-    rule, size = open_rule(_learned(job).file), settings.size
+    rule, size = open_learned(_learned(job).file), settings.size
     count, blended = settings.frames, max(1, settings.frames // 3)
     every = grown(rule, size, size, settings.steps + (count + blended - 1) * settings.speed, settings.seed)
     shown = itertools.islice(every, settings.steps - 1, None, settings.speed)

@@ -71,6 +71,12 @@ def network_file(learning: Learning, drawings: Tensor | None = None) -> Path:
     return networks_folder() / f"imagine-{key}.safetensors"
 
 
+def _learned_epochs() -> int:
+    """Return for how many epochs the longest trained network of digits on this machine learned; 0 if none."""
+    here = [Learning(epochs=epochs) for epochs in range(1, 1001)]
+    return max((learning.epochs for learning in here if network_file(learning).is_file()), default=0)
+
+
 def open_flow(
     learning: Learning, device: torch.device | str = "cpu", *, drawings: Tensor | None = None
 ) -> FlowNetwork:
@@ -90,6 +96,8 @@ def _learned(
         if drawings is None:
             job.fetch("mnist")
             digits = mnist("train")
+            if epochs := _learned_epochs():
+                job.notify(f"a network that learned with --epochs {epochs} is there: add that to use it")
         else:
             digits = Digits(drawings, torch.zeros(len(drawings), dtype=torch.int64))
         frames = learn(digits, learning, device=job.device, **checkpointing)

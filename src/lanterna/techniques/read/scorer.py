@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from lanterna.errors import LanternaError
-from lanterna.files import atomic_write
+from lanterna.files import atomic_write, read_regular
 from lanterna.images.digits import mnist, random_handwriting
 from lanterna.images.recipe import weights_sha256
 from lanterna.settings import features_folder
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _BATCH = 250  # a larger batch exceeds the CPU's caches
 _STATISTICS = 3_000  # training digits used for the mean and covariance of the features
 _VALIDATION = 1_500  # validation digits used for the distribution of distances
+_MAX_BYTES = 64 * 2**20  # of a file of statistics; 4,000 features
 _VERSION = 1  # of the statistics; raise it if they are computed differently
 
 
@@ -146,7 +147,9 @@ def scorer_for(network: Network) -> Scorer:
     key = hashlib.sha256(f"{_VERSION} {layers} {weights_sha256(network)}".encode()).hexdigest()[:32]
     if key not in _cache:
         file = features_folder() / "digits" / f"{key}.safetensors"
-        statistics = _load_statistics(file)
+        output = network.layer("output")
+        assert isinstance(output, nn.Linear)
+        statistics = _load_statistics(file, output.in_features)
         if statistics is None:
             statistics = Scorer(network).statistics
             with contextlib.suppress(LanternaError):  # a disk that is full or read-only: compute them again
@@ -164,11 +167,21 @@ def _save_statistics(statistics: FeatureStatistics, file: Path) -> None:
         temporary.write_bytes(save(tensors))
 
 
-def _load_statistics(file: Path) -> FeatureStatistics | None:
-    """Load statistics; return None if there are none, or if they are damaged."""
+def _load_statistics(file: Path, width: int) -> FeatureStatistics | None:
+    """Load statistics of `width` features; return None if there are none, or if they are damaged."""
+    shapes = {"means": (10, width), "factor": (width, width), "distances": (2,)}
     try:
-        tensors = load(file.read_bytes())
-        typical, outlier = tensors["distances"].tolist()
-        return FeatureStatistics(tensors["means"], tensors["factor"], typical, outlier)
-    except (OSError, SafetensorError, KeyError, ValueError):
+        tensors = load(read_regular(file, _MAX_BYTES))
+    except (OSError, SafetensorError):
         return None
+    if {name: tuple(each.shape) for name, each in tensors.items()} != shapes:
+        return None
+    means, factor, distances = (tensors[name] for name in shapes)
+    typical, outlier = distances.tolist()
+    kinds = (means.dtype, factor.dtype, distances.dtype)
+    finite = all(bool(each.isfinite().all()) for each in tensors.values())
+    if kinds != (torch.float32, torch.float32, torch.float64) or not finite:
+        return None
+    if not (0 < typical < outlier and (factor.diagonal() > 0).all()):
+        return None
+    return FeatureStatistics(means, factor, typical, outlier)

@@ -45,11 +45,12 @@ function removePainting(id) {
 }
 
 /** `quick` is the technique with the built-in styles, `full` the one that paints in the style of a painting;
-    `used` are the paintings that the room holds now.
+    `used` are the paintings that the room holds now, and `use` sets them.
     @param {{ photograph: string, quick: Technique, full: Technique, used: string[],
         choose: (id: string) => void,
+        use: (ids: string[]) => void,
         paint: (technique: Technique, settings: object, styles: string[]) => void }} props */
-export default function Wall({ photograph, quick, full, used, choose, paint }) {
+export default function Wall({ photograph, quick, full, used, choose, use, paint }) {
   const [done, setDone] = useState(0); // thumbnails that have come: they are fetched one after another
   const added = useRef(false); // whether to show the painting that has been added last
   /** @type {Ref<HTMLElement>} */
@@ -80,6 +81,7 @@ export default function Wall({ photograph, quick, full, used, choose, paint }) {
   const next = () => setDone((before) => before + 1);
   const show = (/** @type {string[]} */ ids) => {
     add(ids);
+    use(ids);
     added.current = true;
   };
   useEffect(() => {

@@ -262,6 +262,7 @@ function TechniqueRoom({ room, kinds, technique, query, extra }) {
         full=${kinds[0]}
         used=${inputs[styleRole] ?? []}
         choose=${(/** @type {string} */ id) => setRole(first)([id])}
+        use=${setRole(styleRole)}
         paint=${paint}
       />
     `;
