@@ -284,10 +284,10 @@ def test_a_rule_that_runs_away_is_not_kept(quick, monkeypatch, capsys):
 
 
 def test_a_rule_by_which_nothing_grows_is_noted(rule):
-    (grown_cells,) = deque(grown(rule, 24, 24, 6), maxlen=1)
+    (grown_cells,) = deque(grown(rule, 24, 24, 16), maxlen=1)
     assert note_if_plain(rule.picture(grown_cells)) == []
     assert note_if_plain(rule.picture(rule.beginning(24, 24))) == [
-        "nothing grows by this rule yet: it has learned for too few steps"
+        "hardly anything grows by this rule yet: it has learned for too few steps"
     ]
 
 
