@@ -23,8 +23,8 @@ FIRST = {
     "look": "See what each layer of a network makes of a picture, and what counts for its answer.",
     "dream": "Press Start to amplify what a network sees in this picture, or choose your own.",
     "style": "Click a style to paint the photograph in it, or drop your own photograph and paintings.",
-    "imagine": "Drag across the digit to move through noise, or draw many digits at once.",
-    "grow": "Press Start to learn a texture from the photograph; wipe it, and it grows again.",
+    "imagine": "Let a network learn to draw digits; then drag across one to move through noise.",
+    "grow": "Press Start to learn a texture from the photograph; then wipe what grows, and watch it heal.",
     "paint": "Press Start, and watch a network learn to paint a picture, pixel by pixel.",
 }
 """What to do first in each room."""

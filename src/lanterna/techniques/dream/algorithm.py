@@ -159,7 +159,10 @@ class Dream(Settings):
         description="Pixels along the longer side; the picture's own, up to 1024, if not given.",
     )  # fmt: skip
     octaves: int = Field(
-        default=4, ge=1, le=12, description="The number of sizes to dream at, from small to large."
+        default=4,
+        ge=1,
+        le=12,
+        description="The number of sizes to dream at, from small to large; tiny ones are left out.",
     )
     ratio: float = Field(
         default=1.5, gt=1, le=3, description="How many times larger each octave is than the one before."
