@@ -24,6 +24,7 @@ from lanterna.techniques.read.algorithm import Read, read
 from lanterna.techniques.read.scorer import scorer_for
 from lanterna.techniques.train.results import expected_calibration_error
 from lanterna.techniques.train.settings import Train
+from lanterna.techniques.train.technique import open_or_train
 
 SEED = 20_261  # not used during development
 PAGES_PER_CONDITION = 2
@@ -208,6 +209,32 @@ def test_the_command_trains_a_network_first(
     monkeypatch.setattr(Train, "presets", {"fast": quick.changed({"network": "conv"}).model_dump()})
     assert main(command[:-2]) == 0
     assert "training it first, once; --network dense uses the one that is there" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_training_first_continues_where_it_was_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], private_home: Path
+):
+    quick = Train(network="dense", epochs=4, fraction=0.02, hold_out=1000, hidden=(16,))
+    monkeypatch.setattr(Train, "presets", {"fast-dense": quick.model_dump()})
+    (tmp_path / "page.jpg").write_bytes(pages.simulate(pages.PLAIN, *digits_to_write(), SEED - 5)[0])
+    command = ["read", str(tmp_path / "page.jpg"), "--network", "dense"]
+    seen = []
+
+    def stop(frame):
+        seen.append(frame.step)
+        if frame.epoch_ended and len(frame.history) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        open_or_train("dense", watch=stop)
+    del seen[:-1]
+    assert main(command) == 0
+    output = capsys.readouterr().err.splitlines()
+    assert output[0] == "there is no network dense yet: its training, which was stopped, continues"
+    assert "3" in [line.split()[0] for line in output[1:]]
+    assert "1" not in [line.split()[0] for line in output[1:]]
+    assert not list((private_home / "networks").glob("*.unfinished"))
 
 
 @pytest.mark.usefixtures("empty_home")

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from lanterna.networks.catalogue import DIGIT_NETWORKS
 from lanterna.networks.trained import CHECKPOINT, is_trained, trained_folder
+from lanterna.settings import networks_folder
 from lanterna.surfaces.cli import preview
 from lanterna.surfaces.cli.common import say
+from lanterna.techniques.learned import unfinished
 from lanterna.techniques.train import technique
 
 if TYPE_CHECKING:
@@ -33,7 +35,13 @@ def open_or_train(name: str, *, device: str, quiet: bool = False) -> Network:
         return technique.open_or_train(name, device=device)
     others = [other for other in DIGIT_NETWORKS if is_trained(other)]
     instead = f"; --network {others[0]} uses the one that is there" if others else ""
-    say(f"there is no network {name} yet: training it first, once{instead}", quiet=quiet)
+    if unfinished(networks_folder() / name).exists():
+        say(
+            f"there is no network {name} yet: its training, which was stopped, continues{instead}",
+            quiet=quiet,
+        )
+    else:
+        say(f"there is no network {name} yet: training it first, once{instead}", quiet=quiet)
     if (trained_folder(name) / CHECKPOINT).exists():
         say(f"a training of {name} was stopped: lanterna train {name} --resume continues it", quiet=quiet)
     with watching(quiet=quiet) as watch:

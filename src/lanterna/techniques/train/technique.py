@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,14 @@ import torch
 from PIL import Image, ImageDraw
 from torch import nn
 
+from lanterna.errors import LanternaError
 from lanterna.images.digits import Digits, mnist
 from lanterna.images.drawing import DIM, NIGHT, as_picture, font, signed_picture
 from lanterna.networks import open_network
 from lanterna.networks.trained import is_trained, trained_folder
-from lanterna.techniques.execute import Job, begin
+from lanterna.settings import networks_folder
+from lanterna.techniques.execute import Job, begin, clean_up
+from lanterna.techniques.learned import unfinished
 from lanterna.techniques.technique import Output, Report, Result, Technique, Work
 from lanterna.techniques.train.algorithm import logits_of, train
 from lanterna.techniques.train.estimate import estimate_training
@@ -183,13 +187,26 @@ def open_or_train(
 ) -> Network:
     """Open a network; if `conv` or `dense` does not exist yet, train it with the preset `fast` first.
 
-    `watch` is called with each frame of the training. Errors: those of `open_network`.
+    `watch` is called with each frame of the training, which continues if it was stopped before. Errors: those
+    of `open_network`.
     """
     if name in ("conv", "dense") and not is_trained(name):
-        job = Job(TRAIN, fast_settings(name), device=device, title=name)
-        work = begin(job)
-        for frame in work.frames:
-            if watch is not None:
-                watch(frame)
+        checkpoint = unfinished(networks_folder() / name)
+        job = Job(
+            TRAIN, fast_settings(name), device=device, title=name,
+            checkpoint=checkpoint, resume=checkpoint.exists(),
+        )  # fmt: skip
+        try:
+            work = begin(job)
+        except LanternaError:
+            if not job.resume:
+                raise
+            checkpoint.unlink(missing_ok=True)  # damaged, or of another version
+            work = begin(replace(job, resume=False))
+        with closing(work.frames) as frames:
+            for frame in frames:
+                if watch is not None:
+                    watch(frame)
         work.results(frame, job.settings)
+        clean_up(job)
     return open_network(name, device=device)
