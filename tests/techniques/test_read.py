@@ -219,16 +219,13 @@ def test_training_first_continues_where_it_was_stopped(
     monkeypatch.setattr(Train, "presets", {"fast-dense": quick.model_dump()})
     (tmp_path / "page.jpg").write_bytes(pages.simulate(pages.PLAIN, *digits_to_write(), SEED - 5)[0])
     command = ["read", str(tmp_path / "page.jpg"), "--network", "dense"]
-    seen = []
 
     def stop(frame):
-        seen.append(frame.step)
         if frame.epoch_ended and len(frame.history) == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         open_or_train("dense", watch=stop)
-    del seen[:-1]
     assert main(command) == 0
     output = capsys.readouterr().err.splitlines()
     assert output[0] == "there is no network dense yet: its training, which was stopped, continues"

@@ -26,22 +26,20 @@ def watching(*, quiet: bool = False) -> AbstractContextManager[Callable[[Frame],
     return preview.watching("training", train.describe, train.log_lines, quiet=quiet)
 
 
-def open_or_train(name: str, *, device: str, quiet: bool = False) -> Network:
+def open_or_train(name: str, *, device: str, quiet: bool = False, chosen: bool = True) -> Network:
     """Open a network that reads digits; train it first if it does not exist yet.
+
+    `chosen` says whether the command's --network could choose another one.
 
     Errors: those of `lanterna.techniques.train.technique.open_or_train`.
     """
     if name not in ("conv", "dense") or is_trained(name):
         return technique.open_or_train(name, device=device)
-    others = [other for other in DIGIT_NETWORKS if is_trained(other)]
+    stopped = unfinished(networks_folder() / name).exists()
+    first = "its training, which was stopped, continues" if stopped else "training it first, once"
+    others = [other for other in DIGIT_NETWORKS if chosen and is_trained(other)]
     instead = f"; --network {others[0]} uses the one that is there" if others else ""
-    if unfinished(networks_folder() / name).exists():
-        say(
-            f"there is no network {name} yet: its training, which was stopped, continues{instead}",
-            quiet=quiet,
-        )
-    else:
-        say(f"there is no network {name} yet: training it first, once{instead}", quiet=quiet)
+    say(f"there is no network {name} yet: {first}{instead}", quiet=quiet)
     if (trained_folder(name) / CHECKPOINT).exists():
         say(f"a training of {name} was stopped: lanterna train {name} --resume continues it", quiet=quiet)
     with watching(quiet=quiet) as watch:

@@ -67,7 +67,7 @@ def page(
         estimates = [estimate_training(fast_settings(name), "cpu") for name in missing]
         seconds = sum(each.seconds for each in estimates if each)
         say(f"training takes {format_duration(seconds)}, once", quiet=quiet)
-    networks = {name: open_or_train(name, device="cpu", quiet=quiet) for name in _NETWORKS}
+    networks = {name: open_or_train(name, device="cpu", quiet=quiet, chosen=False) for name in _NETWORKS}
     contents = Contents(networks=networks, textures=texture, pictures=picture)
     with progress("writing", quiet=quiet) as update:
         size = write_site(output, contents, force=force, watch=update)
