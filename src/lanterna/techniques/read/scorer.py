@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor, nn
+from torch import Tensor
 
 from lanterna.errors import LanternaError
 from lanterna.files import atomic_write, read_regular
@@ -147,9 +147,7 @@ def scorer_for(network: Network) -> Scorer:
     key = hashlib.sha256(f"{_VERSION} {layers} {weights_sha256(network)}".encode()).hexdigest()[:32]
     if key not in _cache:
         file = features_folder() / "digits" / f"{key}.safetensors"
-        output = network.layer("output")
-        assert isinstance(output, nn.Linear)
-        statistics = _load_statistics(file, output.in_features)
+        statistics = _load_statistics(file)
         if statistics is None:
             statistics = Scorer(network).statistics
             with contextlib.suppress(LanternaError):  # a disk that is full or read-only: compute them again
@@ -167,16 +165,16 @@ def _save_statistics(statistics: FeatureStatistics, file: Path) -> None:
         temporary.write_bytes(save(tensors))
 
 
-def _load_statistics(file: Path, width: int) -> FeatureStatistics | None:
-    """Load statistics of `width` features; return None if there are none, or if they are damaged."""
-    shapes = {"means": (10, width), "factor": (width, width), "distances": (2,)}
+def _load_statistics(file: Path) -> FeatureStatistics | None:
+    """Load statistics; return None if there are none, or if they are damaged."""
     try:
         tensors = load(read_regular(file, _MAX_BYTES))
-    except (OSError, SafetensorError):
+        means, factor, distances = (tensors[name] for name in ("means", "factor", "distances"))
+    except (OSError, SafetensorError, KeyError):
         return None
-    if {name: tuple(each.shape) for name, each in tensors.items()} != shapes:
+    width = len(factor) if factor.ndim else 0
+    if (means.shape, factor.shape, distances.shape) != ((10, width), (width, width), (2,)):
         return None
-    means, factor, distances = (tensors[name] for name in shapes)
     typical, outlier = distances.tolist()
     kinds = (means.dtype, factor.dtype, distances.dtype)
     finite = all(bool(each.isfinite().all()) for each in tensors.values())
