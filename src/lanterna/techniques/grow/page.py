@@ -82,13 +82,13 @@ aria-label="{escape(title)}, alive. Arrow keys move the brush, space {_KEYS[bool
 5,856 numbers. {_INVITATIONS[0 if first else len(rules)]}</p>
 <p class="still">This is a picture: the cells need WebGL2, which this browser does not have.</p>
 <form>
+<div class="buttons"><button type="button" id="pause">Pause</button>
+<button type="button" id="empty">Start again</button></div>
 {_brushes(names) if len(rules) > 1 else ""}
 {_slider("speed", "Speed", 0, 8, 1, 2)}
 {_slider("angle", "Angle", 0, 360, 5, 0)}
 {_slider("scale", "Scale", 1, 4, 0.25, 1)}
 {_slider("radius", "Brush", 8, 96, 4, 40)}
-<div class="buttons"><button type="button" id="pause">Pause</button>
-<button type="button" id="empty">Start again</button></div>
 <p class="quiet" id="rate" role="status"></p>
 </form>
 </div>
