@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
@@ -80,6 +81,12 @@ def home(session_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(key)
     monkeypatch.setenv("LANTERNA_HOME", str(session_home))
     return session_home
+
+
+@pytest.fixture(autouse=True)
+def seeded_torch() -> None:
+    """Seed torch for every test, so that weights chosen at random do not depend on the tests before it."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

