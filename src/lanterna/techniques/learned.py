@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lanterna.techniques.technique import Frames
 
 LearningFrame = TypeVar("LearningFrame", bound=Frame)
+Begun = TypeVar("Begun")
 
 LEARNING = "learning"
 """The part of a run in which it learns."""
@@ -26,6 +27,21 @@ LEARNING = "learning"
 def unfinished(file: Path) -> Path:
     """Return the checkpoint of learning next to the file of what is learned."""
     return file.with_suffix(".unfinished")
+
+
+def continued(
+    checkpoint: Path, begin: Callable[[dict[str, Any]], Begun], notify: Callable[[str], object]
+) -> Begun:
+    """Begin work that saves to `checkpoint`: where it stopped, or again if that cannot be read."""
+    resume = checkpoint.exists()
+    try:
+        return begin({"checkpoint": checkpoint, "resume": resume})
+    except LanternaError:
+        if not resume:
+            raise
+        checkpoint.unlink(missing_ok=True)  # damaged, or of another version
+        notify("what was learned so far could not be read: learning begins again")
+        return begin({"checkpoint": checkpoint, "resume": False})
 
 
 class LearnedOnce(Generic[LearningFrame]):
@@ -58,15 +74,7 @@ class LearnedOnce(Generic[LearningFrame]):
     ) -> tuple[Generator[LearningFrame, Any, None], int]:
         if self._checkpoint == self.job.checkpoint:
             return begin(self.job.checkpointing)
-        resume = self._checkpoint.exists()
-        try:
-            return begin({"checkpoint": self._checkpoint, "resume": resume})
-        except LanternaError:
-            if not resume:
-                raise
-            self._checkpoint.unlink(missing_ok=True)  # damaged, or of another version
-            self.job.notify("what was learned so far could not be read: learning begins again")
-            return begin({"checkpoint": self._checkpoint})
+        return continued(self._checkpoint, begin, self.job.notify)
 
     def frames(self) -> Iterator[LearningFrame]:
         """Yield the frames of learning, if any, and save what was learned."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SUFFIX = ".safetensors"
 SHORT = 50  # steps of training that are done sooner than estimated
-_ALIKE = 2 / 255  # the mean difference from one colour in a picture in which nothing is to be seen
+_LEAST_CONTRAST = 2 / 255  # the mean difference from one colour in a picture in which nothing is to be seen
 RULE = Input("texture", "a texture, from lanterna grow", required=True, suffix=SUFFIX)
 
 
@@ -74,8 +74,8 @@ def note_if_plain(picture: Tensor | None) -> list[str]:
     """Return a note if hardly anything grows in a picture `(3, H, W)`: nearly all of it is one colour."""
     if picture is None:
         return []
-    usual = picture.flatten(1).median(1).values[:, None, None]
-    if (picture - usual).abs().amax(0).mean() > _ALIKE:
+    median = picture.flatten(1).median(1).values[:, None, None]
+    if (picture - median).abs().amax(0).mean() > _LEAST_CONTRAST:
         return []
     return ["hardly anything grows by this rule yet: it has learned for too few steps"]
 

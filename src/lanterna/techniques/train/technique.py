@@ -12,14 +12,13 @@ import torch
 from PIL import Image, ImageDraw
 from torch import nn
 
-from lanterna.errors import LanternaError
 from lanterna.images.digits import Digits, mnist
 from lanterna.images.drawing import DIM, NIGHT, as_picture, font, signed_picture
 from lanterna.networks import open_network
 from lanterna.networks.trained import is_trained, trained_folder
 from lanterna.settings import networks_folder
 from lanterna.techniques.execute import Job, begin, clean_up
-from lanterna.techniques.learned import unfinished
+from lanterna.techniques.learned import continued, unfinished
 from lanterna.techniques.technique import Output, Report, Result, Technique, Work
 from lanterna.techniques.train.algorithm import logits_of, train
 from lanterna.techniques.train.estimate import estimate_training
@@ -192,17 +191,8 @@ def open_or_train(
     """
     if name in ("conv", "dense") and not is_trained(name):
         checkpoint = unfinished(networks_folder() / name)
-        job = Job(
-            TRAIN, fast_settings(name), device=device, title=name,
-            checkpoint=checkpoint, resume=checkpoint.exists(),
-        )  # fmt: skip
-        try:
-            work = begin(job)
-        except LanternaError:
-            if not job.resume:
-                raise
-            checkpoint.unlink(missing_ok=True)  # damaged, or of another version
-            work = begin(replace(job, resume=False))
+        job = Job(TRAIN, fast_settings(name), device=device, title=name, checkpoint=checkpoint)
+        work = continued(checkpoint, lambda checkpointing: begin(replace(job, **checkpointing)), job.notify)
         with closing(work.frames) as frames:
             for frame in frames:
                 if watch is not None:
