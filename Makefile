@@ -95,5 +95,4 @@ $(VENV)/installed: pyproject.toml constraints.txt locked/core.txt
 $(VENV)/installed-dev: $(VENV)/installed locked/dev.txt
 	@$(LOCKED) locked/dev.txt
 	@$(ITSELF) ".[dev]"
-	$(COMPILE)
 	@touch $@

@@ -284,6 +284,8 @@ def test_scorers_are_cached_on_disk(network, private_home: Path, monkeypatch: py
     assert torch.equal(again.means, first.means)
     assert torch.equal(again.factor, first.factor)
     good = load_file(file)
+    computed = []
+    monkeypatch.setattr(scorer.Scorer, "_compute_statistics", lambda _: computed.append(1) or first)
     for damaged in (
         {},
         {"means": good["means"][:5]},
@@ -305,6 +307,7 @@ def test_scorers_are_cached_on_disk(network, private_home: Path, monkeypatch: py
     (private_home / "features").write_text("not a folder")
     monkeypatch.setattr(scorer, "_cache", {})
     assert torch.equal(scorer_for(network).statistics.factor, first.factor)
+    assert len(computed) == 8  # each time
 
 
 def test_without_a_network_it_trains_one_first(network, monkeypatch: pytest.MonkeyPatch):
