@@ -63,7 +63,7 @@ class Stylize(Settings):
     verb: ClassVar[str] = "style"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "painting": {},
-        "touch": {"strength": 0.45, "detail": 0.5},
+        "touch": {"strength": 0.45, "detail": 0.5, "keep_colours": "palette"},
         "portrait": {"strength": 0.5, "detail": 0.5},
         "wild": {"strength": 2.0},
         "broad": {"brush": 2.0},
@@ -74,7 +74,7 @@ class Stylize(Settings):
     }
     preset_help: ClassVar[dict[str, str]] = {
         "painting": "strokes, light and colours of the painting, over the lines of the photograph",
-        "touch": "the photograph, with a breath of paint",
+        "touch": "the photograph in its own colours, with a breath of paint",
         "portrait": "soft strokes, so that a face stays itself",
         "wild": "the painting takes over",
         "broad": "large, bold strokes",
