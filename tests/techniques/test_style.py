@@ -159,7 +159,7 @@ def test_weights_decide_between_paintings(vgg, cat, bricks, default_cat):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", Stylize.presets)
 def test_a_preset_paints_a_picture(vgg, cat, bricks, name):
-    picture = painted(cat, vgg, [bricks], **{**Stylize.presets[name], "size": 64, "steps": 3})
+    picture = painted(cat, vgg, [bricks], **{**Stylize.presets[name], "size": 64, "steps": 6})
     assert picture.shape == cat.shape
     assert (picture - cat).abs().mean() > 0.01
     assert picture.std() > 0.08
