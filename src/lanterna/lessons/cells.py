@@ -68,7 +68,7 @@ class Cells(Settings):
         text = str(value) if isinstance(value, int) else value  # `--set born=3` is a number
         if isinstance(text, str) and set(text) <= set("012345678"):
             return "".join(sorted(set(text)))
-        raise ValueError("expected digits from 0 to 8, such as 23")
+        raise ValueError(f"expected digits from 0 to 8, such as 23, got {value!r}")
 
 
 def stepped(alive: Tensor, born: str, survives: str) -> Tensor:
