@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
-from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
 from browsers import MISSING, find_chromium
@@ -146,11 +143,13 @@ def studio(real_shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     served.close()
 
 
-@cache
-def _thumbnail() -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (384, 256), "grey").save(file, "JPEG")
-    return file.getvalue()
+# With a route instead, every request of a page would go through Playwright.
+ONE_THUMBNAIL = """(() => {
+  const { get, set } = Object.getOwnPropertyDescriptor(HTMLImageElement.prototype, "src");
+  const thumbnail = (url) => (`${url}`.includes("/styled?") ? "/web/studio/presets/style.jpg" : url);
+  const src = { get, set(url) { set.call(this, thumbnail(url)); } };
+  Object.defineProperty(HTMLImageElement.prototype, "src", src);
+})()"""
 
 
 @pytest.fixture
@@ -172,9 +171,7 @@ def page(studio: Server, browser: Browser, request: pytest.FixtureRequest) -> It
     )
     context.set_default_timeout(TIMEOUT_MS)
     if "wall" not in request.fixturenames:
-        context.route(
-            "**/styled?**", lambda route: route.fulfill(body=_thumbnail(), content_type="image/jpeg")
-        )
+        context.add_init_script(ONE_THUMBNAIL)
     opened = context.new_page()
     errors: list[str] = []
     opened.on("pageerror", lambda error: errors.append(str(error)))
