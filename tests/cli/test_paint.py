@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from lanterna import shelf
 from lanterna.images import open_picture, read_recipe, save_picture
 from lanterna.images.film_reading import open_film, read_film_recipe
-from lanterna.surfaces.cli import main
+from lanterna.surfaces.cli import main, run_picture
 from lanterna.techniques.octaves import resized
 from lanterna.techniques.paint.algorithm import Paint, paint
 from lanterna.techniques.paint.painting import open_painting
@@ -407,6 +407,23 @@ def test_errors_are_one_line_and_nothing_is_lost(words, code, message, here, pai
     assert re.fullmatch(r"lanterna: [^\n]+\n", captured.err)
     assert message in captured.err
     assert {each.name: each.read_bytes() for each in here.iterdir() if each.is_file()} == before
+
+
+def test_a_file_that_appears_while_it_paints_is_kept(monkeypatch, capsys):
+    run_through = run_picture.run_through
+
+    def and_meanwhile(*given, **named):
+        Path("late.safetensors").write_text("of another process")
+        return run_through(*given, **named)
+
+    monkeypatch.setattr(run_picture, "run_through", and_meanwhile)
+    assert run("photos/small/a.png", "--size", "32", "--steps", "2", "-o", "late.png") == 0
+    assert Path("late.safetensors").read_text() == "of another process"
+    assert not Path("late.png").exists()
+    assert open_painting(Path("late-2.safetensors"))
+    assert open_picture("late-2.png").shape == (3, 21, 32)
+    message = capsys.readouterr().err
+    assert "\nlate.safetensors exists by now: saving as late-2.png and late-2.safetensors\n" in message
 
 
 def test_diverging_training_gives_advice(here, capsys):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from dataclasses import replace
 from functools import partial
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,8 @@ def run_picture(request: Request, options: Mapping[str, Any]) -> int | None:
     document: dict[str, Any] = {}
     results = list(work.results(frame, job.settings))
     recipe, report = None, work.report(frame)  # before anything is saved, as it may raise
+    if not overwrite:
+        paths.avoid_new_files()
     for result in results:
         recipe = execute.recipe_of(job, result)
         document |= paths.save(result, recipe, overwrite=overwrite, quiet=quiet)
@@ -191,6 +194,22 @@ class _OutputPaths:
             refuse_to_replace(self.sidecar, self.inputs)
         if getattr(self.settings, "print", None) and self.technique.output is declared.Output.PICTURE:
             check_print_path(self.output)
+
+    def avoid_new_files(self) -> None:
+        """Choose other names if there are files of these names since `check`, so that no work is lost."""
+        ours = [path for path in (self.film, self.has_picture and self.output, self.sidecar) if path]
+
+        def numbered(path: Path, number: int) -> Path:
+            return path.with_stem(f"{path.stem}-{number}") if number > 1 else path
+
+        free = next(n for n in count(1) if not any(os.path.lexists(numbered(path, n)) for path in ours))
+        if free > 1:
+            taken = next(path for path in ours if os.path.lexists(path))
+            new = " and ".join(str(numbered(path, free)) for path in ours)
+            say(f"{taken} exists by now: saving as {new}")
+        self.film = self.film and numbered(self.film, free)
+        self.sidecar = self.sidecar and numbered(self.sidecar, free)
+        self.output = numbered(self.output, free)
 
     def save(self, result: Result, recipe: Recipe | None, *, overwrite: bool, quiet: bool) -> dict[str, Any]:
         """Save one result, and return its entries in the JSON document."""
