@@ -185,6 +185,9 @@ def test_long_work_is_announced_and_fits_in_memory(monkeypatch, capsys):
     assert read_recipe("style.png").settings["tile"] == 512
     assert paint(*words, "--steps", "3", "--tile", "768") == 0
     assert read_recipe("style.png").settings["tile"] == 768  # as the person said
+    # What is resumed later must have the same tiles, however much memory is free then.
+    assert paint(*words, "--steps", "3", "--checkpoint", "work.pt") == 0
+    assert read_recipe("style.png").settings["tile"] > 768
 
 
 @pytest.mark.slow
@@ -403,6 +406,18 @@ def test_a_painting_of_one_colour_is_remarked_on(capsys):
     for painting, remarked in (("plain.png", True), ("stars.png", False)):
         assert paint("cat.png", "--style", painting, *SMALL, *FINE, "--force", "-o", "out.png") == 0
         assert (remark in capsys.readouterr().err) == remarked
+
+
+def test_a_black_mask_is_remarked_on(capsys):
+    save_picture(torch.zeros(3, 8, 8), "black.png")
+    words = ["cat.png", "--style", "stars.png", "stars.png", *SMALL, *FINE, "-o", "out.png"]
+    assert paint(*words, "--mask", "black.png") == 0
+    assert "a mask is black: the style of its painting goes nowhere" in capsys.readouterr().err
+
+
+def test_a_sheet_of_presets_has_no_preset(capsys):
+    assert paint(*STYLE, "--sheet", "--preset", "oil") == 2
+    assert "a sheet has no presets: leave 'oil' out" in capsys.readouterr().err
 
 
 def test_an_animation_becomes_a_film(capsys):

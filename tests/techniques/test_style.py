@@ -15,7 +15,7 @@ from lanterna.networks.pooling import with_pooling
 from lanterna.probes.look import look
 from lanterna.probes.statistics import gram_distance, moments, wasserstein_distance
 from lanterna.techniques.octaves import resized
-from lanterna.techniques.style import algorithm
+from lanterna.techniques.style import algorithm, technique
 from lanterna.techniques.style.algorithm import Stylize, style
 from lanterna.techniques.style.descent import Descent
 from lanterna.techniques.style.layers import STYLE_LAYERS, choose_layers
@@ -369,3 +369,21 @@ def test_palettes_match_the_targets_statistics(cat, bricks):
 def test_bad_arguments_are_refused_before_the_first_step(vgg, cat, bricks, settings, options, message):
     with pytest.raises(UsageError, match=message):
         style(cat, Stylize.checked(settings), **{"styles": [bricks], "network": vgg, **options})
+
+
+def test_a_sheet_of_presets_keeps_what_was_changed():
+    cells = technique._preset_cells(technique.PresetSheet.checked({"strength": 0.7}))
+    assert {cell.settings.strength for cell in cells} == {0.7}
+    unchanged = technique._preset_cells(technique.PresetSheet())
+    assert {cell.label: cell.settings.strength for cell in unchanged}["wild"] == 2
+    assert (
+        len(cells) == len(unchanged) == len([each for each in Stylize.presets.values() if "size" not in each])
+    )
+
+
+def test_a_larger_size_gets_the_photographs_detail(cat):
+    """What was painted stays, and what only the larger photograph shows is added."""
+    small = resized(cat, (16, 32))
+    torch.testing.assert_close(algorithm._enlarge(small, cat, (32, 64)), cat)
+    darker = algorithm._enlarge(small / 2, cat, (32, 64))
+    torch.testing.assert_close(darker, cat - resized(small, (32, 64)) / 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from pydantic import BaseModel, Field, model_validator
@@ -61,6 +61,13 @@ class Painted(_ForPrint, Stylize):
     """Settings of a step-by-step style transfer, with a print size."""
 
 
+class PresetSheet(Painted):
+    """Settings of a sheet of all presets, so it has none itself."""
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    preset_help: ClassVar[dict[str, str]] = {}
+
+
 class InstantlyPainted(_ForPrint, Instant):
     """Settings of an instant style transfer, with a print size."""
 
@@ -106,6 +113,8 @@ def _style(job: Job) -> Work:
         )
         if any((each.amax((1, 2)) - each.amin((1, 2))).max() < _ONE_COLOUR for each in pictures)
     ]
+    if any(mask.max() < _ONE_COLOUR for mask in masks):
+        notes.append("a mask is black: the style of its painting goes nowhere")
 
     def report(_: Frame) -> Report:
         if settings.size or longest <= LONGEST:
@@ -206,7 +215,10 @@ def _grid(settings: Any) -> list[list[Any]]:
 
 
 def _preset_cells(settings: Painted) -> list[SheetCell]:
-    """Return a cell for each preset, with the person's own settings; presets of a size look like others."""
+    """Return a cell for each preset, with the settings that the person changed.
+
+    Presets with a size of their own look like others, and are left out.
+    """
     defaults = Painted().model_dump()
     own = {name: value for name, value in settings.model_dump().items() if value != defaults[name]}
     return [
@@ -240,7 +252,7 @@ _SHEET: dict[str, Any] = {
 
 PRESET_SHEET = sheet_of(
     STYLE, name="style-presets", title="A sheet", help="Small pictures with each preset, to choose from.",
-    verb="style", flags=("sheet",), outputs=("presets",),
+    verb="style", flags=("sheet",), outputs=("presets",), settings=PresetSheet, presets={},
     shown_first=("strength", "brush", "detail", "keep_colours"),
     cells=_preset_cells, small=lambda _, large: _small(large, SHEET_SIDE, _MAX_SHEET_STEPS),
     columns=lambda *_: 4, heading=lambda *_: "Presets",
