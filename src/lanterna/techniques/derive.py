@@ -104,11 +104,11 @@ def sheet_of(
             output = getattr(settings, chooser) if chooser else derived.outputs[0]
             return [Result(frame.picture, output, settings, cells=sheet_cells, columns=column_count, gap=gap)]
 
-        size = getattr(settings, "size", None)
-        side = getattr(small(settings, sheet_cells[0].settings), "size", None) if size else None
-        sizes = [f"--size {size} is for the commands: the pictures on a sheet have {side} pixels"]
+        if size := getattr(settings, "size", None):
+            side = getattr(small(settings, sheet_cells[0].settings), "size", None)
+            job.notify(f"--size {size} is for the commands: the pictures on a sheet have {side} pixels")
         work = first.then(frames, len(sheet_cells), "drawing") if first else frames()
-        return Work(work, results, report=lambda _: Report(notes=[*notes(settings), *sizes * bool(size)]))
+        return Work(work, results, report=lambda _: Report(notes=list(notes(settings))))
 
     derived = replace(
         technique, name=name, file=name, run=run, output=Output.SHEET, live=(), cells=cells, resumes="",

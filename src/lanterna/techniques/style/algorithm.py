@@ -63,7 +63,7 @@ class Stylize(Settings):
     verb: ClassVar[str] = "style"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "painting": {},
-        "touch": {"strength": 0.45, "detail": 0.5, "keep_colours": "palette"},
+        "touch": {"strength": 0.45, "detail": 0.5, "keep_colours": "light"},
         "portrait": {"strength": 0.5, "detail": 0.5},
         "wild": {"strength": 2.0},
         "broad": {"brush": 2.0},
