@@ -57,7 +57,7 @@ function Slot({ id, role, words, required, suffix, many, more, set }) {
         type="button"
         class="place"
         onClick=${() => setPicking(true)}
-        aria-label=${id ? `${name}: ${picture?.title || "a picture"}. Choose another` : `Choose the ${name}`}
+        aria-label=${id ? `${name}: ${picture?.title || "a picture"}. Choose another` : `Choose ${words || name}`}
         title=${words}
       >
         ${id ? html`<img src=${thumbnail(id)} alt="" />` : html`<span aria-hidden="true">+</span>`}
