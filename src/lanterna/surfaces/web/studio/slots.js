@@ -51,13 +51,14 @@ function Slot({ id, role, words, required, suffix, many, more, set }) {
   const zone = useZone(choose, many);
   const picture = usePicture(id);
   const name = role.replace("-", " ");
+  const inviting = `Choose ${words || name}`;
   return html`
     <div class="slot" ref=${zone} data-role=${role}>
       <button
         type="button"
         class="place"
         onClick=${() => setPicking(true)}
-        aria-label=${id ? `${name}: ${picture?.title || "a picture"}. Choose another` : `Choose ${words || name}`}
+        aria-label=${id ? `${name}: ${picture?.title || "a picture"}. Choose another` : inviting}
         title=${words}
       >
         ${id ? html`<img src=${thumbnail(id)} alt="" />` : html`<span aria-hidden="true">+</span>`}

@@ -648,7 +648,8 @@ export function Presets({ technique, preset, times }) {
     Object.entries(technique.presets[name]).every(([key, value]) => same(value, properties[key]?.default)),
   );
   const shown = [null, ...names.filter((name) => name !== defaults)];
-  const help = technique.preset_help[preset ?? defaults ?? ""];
+  const help = technique.preset_help[preset ?? defaults ?? ""] ?? "";
+  const described = Object.keys(technique.preset_help).length > 0; // then there is room for it, even if empty
   const thumbnails = technique.thumbnails ?? {};
   const choose = (name) =>
     setQuery({ preset: name, ...Object.fromEntries(settings(technique).map((each) => [each.name, null])) });
@@ -678,7 +679,7 @@ export function Presets({ technique, preset, times }) {
           </label>
         `,
       )}
-      ${help && !times && html`<p class="hint">${help[0].toUpperCase()}${help.slice(1)}</p>`}
+      ${described && !times && html`<p class="hint">${help[0]?.toUpperCase()}${help.slice(1)}</p>`}
     </fieldset>
   `;
 }
